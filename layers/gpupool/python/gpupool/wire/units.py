@@ -1,0 +1,218 @@
+"""Claiming a unit, keeping it, and reporting how it ended."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from gpupool.wire.base import Message
+from gpupool.wire.failures import FailureCode
+
+
+class UnitKind(StrEnum):
+    """What a unit mainly needs."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+class UnitRole(StrEnum):
+    """What the unit does; prepare, package and select are the platform's own code, the rest runs the package's."""
+
+    PREPARE = "prepare"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    PACKAGE = "package"
+    SELECT = "select"
+    RUN = "run"
+
+
+class ArtifactKind(StrEnum):
+    CHECKPOINT = "checkpoint"
+    MODEL = "model"
+    METRICS = "metrics"
+    LOGS = "logs"
+
+
+class Doorway(Message):
+    """Which queue message led to a call, so that the control plane can hide or delete it. The agent cannot."""
+
+    queue_url: str = Field(max_length=1024)
+    receipt_handle: str = Field(max_length=4096)
+
+
+class ClaimRequest(Message):
+    """``POST /api/v1/node/units/{unit_id}/claim``. Body of ``decline`` too: that makes the message visible at once."""
+
+    doorway: Doorway
+
+
+class Download(Message):
+    """Bytes to fetch by content: the agent checks ``sha256`` (hex) and caches by it."""
+
+    url: str
+    sha256: str
+    size_bytes: int
+
+
+class DatasetInput(Message):
+    name: str
+    content_type: str
+    download: Download
+
+
+class NeedOutput(Message):
+    """One artifact of a unit that this one needs."""
+
+    name: str
+    kind: ArtifactKind
+    download: Download
+
+
+class NeedInput(Message):
+    unit_name: str
+    role: UnitRole
+    outputs: list[NeedOutput]
+
+
+class Limits(Message):
+    """Bounds the sandbox enforces; a unit that hits one ends with the matching failure code."""
+
+    wall_seconds: int
+    memory_mb: int
+    disk_mb: int
+    processes: int
+    log_bytes: int
+    output_bytes: int
+
+
+class UnitGrant(Message):
+    """A lease: the right to work on one attempt of one unit until ``lease_expires_at``, renewed by heartbeats."""
+
+    unit_id: str
+    job_id: str
+    name: str
+    role: UnitRole
+    kind: UnitKind
+    attempt: int
+    lease_token: str
+    lease_expires_at: datetime
+    required_vram_mb: int
+    entry: str | None = Field(description="path inside the package; None for the platform's own roles")
+    parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    args: list[str] = Field(default_factory=list)
+    requirements: str | None = Field(default=None, description="path of the requirements file inside the package")
+    objective: str | None = None
+    goal: str | None = None
+    package: Download
+    dataset: DatasetInput
+    needs: list[NeedInput] = Field(default_factory=list)
+    limits: Limits
+
+
+class Lease(Message):
+    """Proof of holding one attempt; every report carries it and a stale one is refused."""
+
+    attempt: int = Field(ge=1)
+    lease_token: str = Field(max_length=64)
+
+
+class Progress(Message):
+    """Where a running unit stands; kept on its row, newest wins."""
+
+    fraction: float | None = Field(default=None, ge=0, le=1)
+    stage: str = Field(default="", max_length=40, description="fetching, building environment, running, uploading")
+    metrics: dict[str, float] = Field(default_factory=dict, max_length=50, description="latest value by name")
+
+
+class RunningUnit(Message):
+    unit_id: str
+    lease: Lease
+    progress: Progress = Progress()
+    next_log_seq: int | None = Field(default=None, ge=0, description="asks for a URL to put this log chunk to")
+
+
+class HeartbeatRequest(Message):
+    """``POST /api/v1/node/heartbeat``: one call for the whole node renews every lease it holds."""
+
+    units: list[RunningUnit] = Field(default_factory=list, max_length=64)
+    draining: bool = False
+    last_poll_ok_at: datetime | None = Field(default=None, description="an agent that lives but no longer polls is not well")
+
+
+class Upload(Message):
+    """A presigned request; send exactly ``headers``, they are part of the signature."""
+
+    method: str = "PUT"
+    url: str
+    headers: dict[str, str]
+
+
+class UnitVerdict(StrEnum):
+    """What to do with a running unit."""
+
+    CONTINUE = "continue"
+    CANCEL = "cancel"
+    LEASE_LOST = "lease_lost"
+
+
+class UnitInstruction(Message):
+    """Answer per unit. CANCEL and LEASE_LOST: kill the work and do not report it."""
+
+    unit_id: str
+    verdict: UnitVerdict
+    lease_expires_at: datetime | None = None
+    log_upload: Upload | None = None
+
+
+class HeartbeatResponse(Message):
+    units: list[UnitInstruction]
+    heartbeat_seconds: int
+
+
+class OutputFile(Message):
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    kind: ArtifactKind
+    size_bytes: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class OutputsRequest(Message):
+    """``POST /api/v1/node/units/{unit_id}/outputs``: asks for presigned uploads of exactly these bytes."""
+
+    lease: Lease
+    files: list[OutputFile] = Field(min_length=1, max_length=16)
+
+
+class OutputsResponse(Message):
+    uploads: dict[str, Upload] = Field(description="by file name")
+
+
+class CompleteRequest(Message):
+    """``POST /api/v1/node/units/{unit_id}/complete``. Repeating it with the same lease answers the same."""
+
+    lease: Lease
+    outputs: list[OutputFile] = Field(max_length=16)
+    metrics: dict[str, float] = Field(default_factory=dict, max_length=50)
+    runtime_seconds: float = Field(ge=0)
+    peak_memory_mb: int = Field(default=0, ge=0)
+
+
+class FailRequest(Message):
+    """``POST /api/v1/node/units/{unit_id}/fail``."""
+
+    lease: Lease
+    code: FailureCode
+    message: str = Field(max_length=1000)
+    log_tail: str = Field(default="", max_length=8000)
+    exit_code: int | None = None
+    outputs: list[OutputFile] = Field(default_factory=list, max_length=16, description="the log, when it could be uploaded")
+    runtime_seconds: float = Field(default=0, ge=0)
+
+
+class ReportResponse(Message):
+    """``accepted`` is False when the report was a late repeat; either way the work is over for this node."""
+
+    unit_id: str
+    status: str
+    accepted: bool = True
