@@ -1,0 +1,1 @@
+"""What units leave behind: checkpoints, models, metrics and logs."""

@@ -1,0 +1,21 @@
+"""Artifacts, written in the same transaction as the end of the unit that made them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gpupool.wire.units import ArtifactKind
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One stored file; ``key`` is its place in the bucket and never leaves the control plane."""
+
+    id: str
+    job_id: str
+    unit_id: str
+    kind: ArtifactKind
+    name: str
+    size_bytes: int
+    sha256: str
+    key: str
+    created_at: datetime

@@ -1,0 +1,87 @@
+"""What every DynamoDB adapter shares: rows to items and back, and AWS errors turned into ours at the border."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+from gpupool.errors import AlreadyExists, StaleWrite
+
+Row = dict[str, Any]
+
+
+def to_item(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as DynamoDB attribute values; None and empty sets are left out, floats become decimals."""
+    from boto3.dynamodb.types import TypeSerializer
+
+    serialize = TypeSerializer().serialize
+    return {name: serialize(_decimals(value)) for name, value in row.items() if value is not None and value != set()}
+
+
+def from_item(item: Mapping[str, Any]) -> Row:
+    """An item as plain Python values; numbers become int or float."""
+    from boto3.dynamodb.types import TypeDeserializer
+
+    deserialize = TypeDeserializer().deserialize
+    return {name: _numbers(deserialize(value)) for name, value in item.items()}
+
+
+def value(plain: Any) -> Any:
+    """One attribute value."""
+    return to_item({"v": plain})["v"]
+
+
+def _decimals(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, dict):
+        return {name: _decimals(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list | tuple):
+        return [_decimals(inner) for inner in value]
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: _numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_numbers(inner) for inner in value]
+    return value
+
+
+def error_code(error: Exception) -> str:
+    """The AWS error code of a botocore ClientError, else an empty text."""
+    response = getattr(error, "response", None)
+    return str(response["Error"]["Code"]) if isinstance(response, dict) and "Error" in response else ""
+
+
+def cancellation_codes(error: Exception) -> list[str]:
+    """Per statement of a cancelled transaction: why it was refused, ``None`` for those that were fine."""
+    reasons = getattr(error, "response", {}).get("CancellationReasons", [])
+    return [str(reason.get("Code", "None")) for reason in reasons]
+
+
+@contextmanager
+def stale_on_condition() -> Iterator[None]:
+    """A failed condition means that the row changed since it was read."""
+    with _translated(StaleWrite):
+        yield
+
+
+@contextmanager
+def exists_on_condition() -> Iterator[None]:
+    """A failed condition means that the key is taken."""
+    with _translated(AlreadyExists):
+        yield
+
+
+@contextmanager
+def _translated(meaning: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if error_code(error) == "ConditionalCheckFailedException":
+            raise meaning from error
+        raise

@@ -1,0 +1,27 @@
+"""Identifiers: time-ordered for things people list, derived for things that must not be created twice."""
+
+from uuid import UUID, uuid5
+
+from uuid6 import uuid7
+
+_ARTIFACTS = UUID("5f6f2a52-7d4e-4f0a-9a25-0b8f3f2f7c11")
+
+
+def new_id() -> str:
+    """A UUIDv7: its text order is its order of creation."""
+    return str(uuid7())
+
+
+def unit_id(job_id: str, index: int) -> str:
+    """The id of a job's ``index``-th unit. Derived, so that planning twice names the same units."""
+    return f"{job_id}.{index:05d}"
+
+
+def job_of(unit_id: str) -> str:
+    """The job that a unit id belongs to; the text before its last dot."""
+    return unit_id.rpartition(".")[0]
+
+
+def artifact_id(unit_id: str, name: str) -> str:
+    """The id of a unit's artifact ``name``; a repeated completion names the same artifact."""
+    return str(uuid5(_ARTIFACTS, f"{unit_id}/{name}"))

@@ -1,0 +1,89 @@
+"""A training job and its states: queued → planning → running → completed | failed | cancelled."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from gpupool.units.model import Failure, ParameterValue
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"
+    PLANNING = "planning"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+LIVE = frozenset({JobStatus.QUEUED, JobStatus.PLANNING, JobStatus.RUNNING})
+
+
+class Sensitivity(StrEnum):
+    """Who may see the data: any trusted-enough node, controlled nodes only, or the customer's own."""
+
+    PUBLIC = "public"
+    LOW_SENSITIVE = "low_sensitive"
+    PRIVATE = "private"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A snapshot of an upload, taken at submit: later changes of the upload cannot reach the job."""
+
+    id: str
+    name: str
+    content_type: str
+    key: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteLine:
+    """What the units of one capability class can cost at most."""
+
+    capability: str
+    units: int
+    credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The most a job can cost; billed never exceeds it. Stored with the job."""
+
+    credits: int
+    lines: tuple[QuoteLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of ``jobs``. ``task_token`` is the execution's current wait; it never leaves the control plane."""
+
+    id: str
+    customer_id: str
+    name: str
+    status: JobStatus
+    dataset: Source
+    package: Source
+    manifest: dict[str, Any]
+    required_vram_mb: int
+    required_disk_mb: int
+    max_runtime_seconds: int
+    sensitivity: Sensitivity
+    quote: Quote
+    created_at: datetime
+    parameters: dict[str, ParameterValue] = field(default_factory=dict)
+    units_total: int = 0
+    units_completed: int = 0
+    credits_spent: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    failure: Failure | None = None
+    task_token: str | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in LIVE

@@ -1,0 +1,55 @@
+"""Every environment variable of the functions, read once."""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cache
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """A function gets only the variables it needs; reading one it was not given fails with that name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str = "local"
+    customers_table: str = ""
+    keys_table: str = ""
+    uploads_table: str = ""
+    jobs_table: str = ""
+    units_table: str = ""
+    artifacts_table: str = ""
+    ledger_table: str = ""
+    nodes_table: str = ""
+    idempotency_table: str = ""
+    bucket: str = ""
+    queue_urls: dict[str, str] = Field(default_factory=dict)
+    state_machine_arn: str = ""
+    node_role_arn: str = ""
+    signing_secret_arn: str = ""
+    lease_seconds: int = Field(default=60, ge=2)
+    heartbeat_seconds: int = Field(default=15, ge=1)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Reads the variables named like the fields, upper-case; QUEUE_URLS is a JSON object."""
+        values: dict[str, object] = {}
+        for name in cls.model_fields:
+            raw = environment.get(name.upper())
+            if raw:
+                values[name] = json.loads(raw) if name == "queue_urls" else raw
+        return cls.model_validate(values)
+
+    def require(self, name: str) -> str:
+        """The value of a text setting; a missing one is a deployment fault and says which."""
+        value = getattr(self, name)
+        if not value:
+            raise RuntimeError(f"setting {name.upper()} is not in this function's environment")
+        return str(value)
+
+
+@cache
+def settings() -> Settings:
+    """This process's settings."""
+    return Settings.from_environment(os.environ)

@@ -1,0 +1,1 @@
+"""Compute units: the leases on them and the moves between their states."""

@@ -1,0 +1,126 @@
+"""A compute unit and its states.
+
+    waiting ──needs met──► queued ──claim──► running ──complete──► completed
+                             ▲                 │ │
+                             └──fail, retry────┘ └──fail for good──► failed
+    any state that is not final ──cancel──► cancelled         (validating, rejected: results of unvetted nodes)
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from gpupool.wire.capabilities import CapabilityClass
+from gpupool.wire.failures import Blame, FailureCode
+from gpupool.wire.units import UnitKind, UnitRole
+
+ParameterValue = str | int | float | bool
+
+
+class UnitStatus(StrEnum):
+    WAITING = "waiting"
+    QUEUED = "queued"
+    RUNNING = "running"
+    VALIDATING = "validating"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+FINAL = frozenset({UnitStatus.COMPLETED, UnitStatus.FAILED, UnitStatus.REJECTED, UnitStatus.CANCELLED})
+
+
+class Pool(StrEnum):
+    """Which machines may run a unit."""
+
+    PUBLIC = "public"
+    CONTROLLED = "controlled"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something ended without a result: a closed code, who must act, and a sentence."""
+
+    code: FailureCode
+    blame: Blame
+    message: str
+    unit_id: str | None = None
+    attempt: int | None = None
+    exit_code: int | None = None
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """Who works on the current attempt and until when; ``queue_url`` and ``receipt_handle`` name the bell that led here."""
+
+    token: str
+    node_id: str
+    node_name: str
+    expires_at: datetime
+    queue_url: str
+    receipt_handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What to run and what it needs; fixed when the job was planned."""
+
+    role: UnitRole
+    kind: UnitKind
+    entry: str | None
+    parameters: dict[str, ParameterValue]
+    args: tuple[str, ...]
+    requirements: str | None
+    objective: str | None
+    goal: str | None
+    required_vram_mb: int
+    required_disk_mb: int
+    max_runtime_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One row of ``units``. ``needs``, ``dependents`` and ``open_needs`` hold unit indexes within the job."""
+
+    id: str
+    job_id: str
+    customer_id: str
+    index: int
+    name: str
+    status: UnitStatus
+    pool: Pool
+    capability: CapabilityClass
+    work: Work
+    needs: tuple[int, ...]
+    dependents: tuple[int, ...]
+    open_needs: frozenset[int]
+    credits_max: int
+    created_at: datetime
+    attempt: int = 0
+    max_attempts: int = 3
+    lease: LeaseState | None = None
+    progress_fraction: float | None = None
+    progress_stage: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    runtime_seconds: float | None = None
+    peak_memory_mb: int | None = None
+    credits: int = 0
+    failure: Failure | None = None
+    # The public name of the last node that worked on it; node ids stay inside.
+    node_name: str | None = None
+    # Fence of the accepted report, so that its repeat can be told from a late one.
+    completed_by: str | None = None
+    version: int = 1
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+
+Details = dict[str, Any]

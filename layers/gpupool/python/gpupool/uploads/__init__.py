@@ -1,0 +1,1 @@
+"""Datasets and training packages: declared, uploaded by presigned URL, checked, then immutable."""

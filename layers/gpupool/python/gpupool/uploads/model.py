@@ -1,0 +1,50 @@
+"""What a customer uploads."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class UploadKind(StrEnum):
+    DATASET = "dataset"
+    TRAINING_PACKAGE = "training_package"
+
+
+class UploadStatus(StrEnum):
+    PENDING = "pending_upload"
+    READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A declared object; ``sha256`` is hex and is what S3 enforced when the bytes arrived."""
+
+    id: str
+    customer_id: str
+    kind: UploadKind
+    name: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    status: UploadStatus
+    created_at: datetime
+    finalized_at: datetime | None = None
+    manifest: dict[str, Any] | None = None
+    # Jobs that still need the bytes; it must be empty before the object may be deleted.
+    live_jobs: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> str:
+        """Where the bytes lie in the bucket."""
+        folder = "datasets" if self.kind is UploadKind.DATASET else "packages"
+        return f"customers/{self.customer_id}/{folder}/{self.id}"
+
+    @property
+    def owner_kind(self) -> str:
+        return owner_kind(self.customer_id, self.kind)
+
+
+def owner_kind(customer_id: str, kind: UploadKind) -> str:
+    """Partition of one customer's uploads of one kind."""
+    return f"{customer_id}#{kind}"

@@ -1,0 +1,28 @@
+"""The in-memory twin of all tables: one world, one lock, so that a transition over several rooms is atomic here too."""
+
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import Any
+
+from gpupool.artifacts.model import Artifact
+from gpupool.jobs.model import Job
+from gpupool.ledger.model import Balance, Transfer
+from gpupool.units.model import Unit
+from gpupool.uploads.model import Upload
+
+
+@dataclass
+class World:
+    """Rows by key. Stores of one process share one world; models are immutable, so rows can be handed out as they are."""
+
+    lock: RLock = field(default_factory=RLock)
+    customers: dict[str, Any] = field(default_factory=dict)
+    keys: dict[str, Any] = field(default_factory=dict)
+    uploads: dict[tuple[str, str], Upload] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    units: dict[str, dict[str, Unit]] = field(default_factory=dict)
+    artifacts: dict[str, dict[str, Artifact]] = field(default_factory=dict)
+    balances: dict[str, Balance] = field(default_factory=dict)
+    transfers: dict[str, dict[str, Transfer]] = field(default_factory=dict)
+    nodes: dict[str, Any] = field(default_factory=dict)
+    idempotency: dict[str, Any] = field(default_factory=dict)
