@@ -1,0 +1,1 @@
+"""The bucket: signed uploads and downloads, heads, and ranges; nobody moves whole objects through a function."""
