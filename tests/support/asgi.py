@@ -1,0 +1,29 @@
+"""A synchronous client for an ASGI app, in-process. Starlette's own TestClient wants a second HTTP library."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+
+
+class AsgiClient:
+    """Sends one request at a time; exceptions that the app lets through reach the test."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], *, headers: dict[str, str] | None = None) -> None:
+        self._app = app
+        self._headers = dict(headers or {})
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self._app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://testserver", headers=self._headers) as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(send())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
