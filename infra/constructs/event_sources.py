@@ -1,0 +1,66 @@
+"""What wakes functions without a request: table streams and dead letters, in batches whose items fail one by one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.aws_lambda_event_sources import DynamoEventSource, SqsDlq, SqsEventSource
+from constructs import Construct
+
+from infra.constructs.function import RoomFunction
+from infra.constructs.tables import PoolTable
+from infra.settings import StageSettings
+from infra.suppressions import Because, acknowledge
+
+_STREAM_RETRIES = 20
+Filters = Sequence[Mapping[str, Any]]
+
+JOB_WRITTEN: Filters = [
+    lambda_.FilterCriteria.filter({"eventName": ["INSERT"]}),
+    lambda_.FilterCriteria.filter({"dynamodb": {"NewImage": {"cancel_requested": {"BOOL": [True]}}}}),
+]
+UNIT_WRITTEN: Filters = [
+    lambda_.FilterCriteria.filter({"dynamodb": {"NewImage": {"status": {"S": ["queued", "completed", "failed", "rejected"]}}}}),
+]
+
+
+class EventSources(Construct):
+    """The mappings, and the queue that keeps what a stream could not deliver."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: StageSettings) -> None:
+        super().__init__(scope, construct_id)
+        self.undelivered = sqs.Queue(
+            self,
+            "Undelivered",
+            queue_name=settings.name("gpupool-undelivered"),
+            retention_period=Duration.days(14),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+        )
+        acknowledge(self.undelivered, "AwsSolutions-SQS3", because=Because.LAST_RESORT_QUEUE)
+
+    def stream(self, table: PoolTable, function: RoomFunction, *, filters: Filters) -> None:
+        """Every write of the table that passes a filter, at least once, in the order of its partition key."""
+        function.function.add_event_source(
+            DynamoEventSource(
+                table.table,
+                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+                batch_size=25,
+                max_batching_window=Duration.seconds(0),
+                parallelization_factor=4,
+                report_batch_item_failures=True,
+                bisect_batch_on_error=True,
+                retry_attempts=_STREAM_RETRIES,
+                on_failure=SqsDlq(self.undelivered),
+                filters=filters,
+            )
+        )
+        acknowledge(function, "AwsSolutions-IAM5[Resource::*]", because=Because.LIST_STREAMS_HAS_NO_RESOURCES)
+
+    def dead_letters(self, queues: Iterable[sqs.Queue], function: RoomFunction) -> None:
+        for queue in queues:
+            function.function.add_event_source(
+                SqsEventSource(queue, batch_size=10, report_batch_item_failures=True, max_concurrency=2)
+            )

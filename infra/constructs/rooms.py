@@ -1,0 +1,46 @@
+"""The functions of this deployment: one per room of `functions/`, with its size."""
+
+from aws_cdk import Duration
+from constructs import Construct
+
+from infra.constructs.bundling import functions_code
+from infra.constructs.function import FunctionKit, FunctionSize, RoomFunction, common_variables
+from infra.constructs.layers import Layers
+from infra.settings import StageSettings
+
+# An API waits for nothing but tables, and its callers give up before the gateway's 30 s.
+_API = FunctionSize(memory_mb=1024, timeout_seconds=20)
+_STEP = FunctionSize(memory_mb=512, timeout_seconds=60)
+_EVENT = FunctionSize(memory_mb=512, timeout_seconds=60)
+
+
+class Rooms(Construct):
+    """Every room's function, by name."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: StageSettings) -> None:
+        super().__init__(scope, construct_id)
+        kit = FunctionKit(
+            settings=settings,
+            code=functions_code(compiled=settings.bundle_deps),
+            layers=Layers(self, "Layers", settings=settings).all,
+        )
+        lease = {"LEASE_SECONDS": str(settings.lease_seconds), "HEARTBEAT_SECONDS": str(settings.heartbeat_seconds)}
+        self.customer_api = RoomFunction(self, "customer_api", kit=kit, size=_API)
+        self.node_api = RoomFunction(self, "node_api", kit=kit, size=_API)
+        self.node_api.know(lease)
+        self.plan_job = RoomFunction(self, "plan_job", kit=kit, size=_STEP)
+        self.advance_job = RoomFunction(self, "advance_job", kit=kit, size=_STEP)
+        self.close_job = RoomFunction(self, "close_job", kit=kit, size=_STEP)
+        self.on_job_written = RoomFunction(self, "on_job_written", kit=kit, size=_EVENT)
+        self.on_unit_written = RoomFunction(self, "on_unit_written", kit=kit, size=_EVENT)
+        self.on_dead_letter = RoomFunction(self, "on_dead_letter", kit=kit, size=_EVENT)
+        self.common_variables = {**common_variables("operator", settings=settings), **lease}
+
+    @property
+    def all(self) -> list[RoomFunction]:
+        return [room for room in self.node.children if isinstance(room, RoomFunction)]
+
+    @property
+    def dead_letter_visibility(self) -> Duration:
+        """Six times the handler's timeout, as Lambda asks of a queue that it polls, so that no letter is read twice at once."""
+        return Duration.seconds(6 * _EVENT.timeout_seconds)

@@ -1,0 +1,34 @@
+"""The key that signs page cursors: generated at deployment, read at cold start, never written down elsewhere."""
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from infra.constructs.function import RoomFunction
+from infra.settings import StageSettings
+from infra.suppressions import Because, acknowledge
+
+
+class SigningSecret(Construct):
+    """64 random characters."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: StageSettings) -> None:
+        super().__init__(scope, construct_id)
+        self.secret = secretsmanager.Secret(
+            self,
+            "Secret",
+            secret_name=settings.name("gpupool/cursor-signing"),
+            description="Signs the cursors of paged lists",
+            generate_secret_string=secretsmanager.SecretStringGenerator(password_length=64, exclude_punctuation=True),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        acknowledge(self.secret, "AwsSolutions-SMG4", because=Because.CURSORS_ARE_SHORT_LIVED)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"SIGNING_SECRET_ARN": self.secret.secret_arn}
+
+    def let_read(self, *functions: RoomFunction) -> None:
+        for function in functions:
+            function.know(self.variables)
+            function.allow(["secretsmanager:GetSecretValue"], on=[self.secret.secret_arn])

@@ -1,0 +1,121 @@
+"""The DynamoDB tables: their keys, and who may do what with one."""
+
+from dataclasses import dataclass
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from constructs import Construct
+
+from infra.constructs.function import RoomFunction
+from infra.settings import StageSettings
+
+TTL_ATTRIBUTE = "expires_at_epoch"
+_READ = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:ConditionCheckItem"]
+_WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"]
+_DELETE = ["dynamodb:DeleteItem"]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Names of a primary or an index key; every key is a string."""
+
+    partition: str
+    sort: str | None = None
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One table. `history` tables hold what happened: no function may delete from them."""
+
+    name: str
+    key: Key
+    indexes: dict[str, Key]
+    stream: bool = False
+    ttl: bool = False
+    history: bool = False
+
+
+SPECS = (
+    TableSpec("customers", Key("pk"), {}),
+    TableSpec("keys", Key("pk"), {"by_customer": Key("customer_id", "created_at")}, ttl=True),
+    TableSpec("uploads", Key("owner_kind", "id"), {}),
+    TableSpec(
+        "jobs",
+        Key("job_id"),
+        {"by_customer": Key("customer_id", "job_id"), "by_customer_status": Key("customer_status", "job_id")},
+        stream=True,
+        history=True,
+    ),
+    TableSpec("units", Key("job_id", "unit_id"), {}, stream=True, history=True),
+    TableSpec("artifacts", Key("job_id", "artifact_id"), {}, history=True),
+    TableSpec("ledger", Key("customer_id", "entry_id"), {"by_time": Key("customer_id", "time_key")}, history=True),
+    TableSpec("nodes", Key("pk"), {}, ttl=True),
+    TableSpec("idempotency", Key("pk"), {}, ttl=True),
+)
+
+
+class PoolTable(Construct):
+    """One table and the grants that go with it."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, spec: TableSpec, settings: StageSettings) -> None:
+        super().__init__(scope, construct_id)
+        self._spec = spec
+        self.variable = f"{spec.name.upper()}_TABLE"
+        self.table = dynamodb.Table(
+            self,
+            "Table",
+            table_name=settings.name(spec.name),
+            partition_key=_attribute(spec.key.partition),
+            sort_key=_attribute(spec.key.sort) if spec.key.sort else None,
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True),
+            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES if spec.stream else None,
+            time_to_live_attribute=TTL_ATTRIBUTE if spec.ttl else None,
+            deletion_protection=settings.keeps_data,
+            removal_policy=RemovalPolicy.RETAIN if settings.keeps_data else RemovalPolicy.DESTROY,
+        )
+        for name, key in spec.indexes.items():
+            self.table.add_global_secondary_index(
+                index_name=name,
+                partition_key=_attribute(key.partition),
+                sort_key=_attribute(key.sort) if key.sort else None,
+                projection_type=dynamodb.ProjectionType.ALL,
+            )
+
+    @property
+    def name(self) -> str:
+        return self.table.table_name
+
+    def let_read(self, *functions: RoomFunction) -> None:
+        """Items by key and queries, on the table and on each of its indexes by name. No scans."""
+        for function in functions:
+            function.know({self.variable: self.name})
+            function.allow(_READ, on=[self.table.table_arn])
+            if self._spec.indexes:
+                function.allow(["dynamodb:Query"], on=[f"{self.table.table_arn}/index/{name}" for name in self._spec.indexes])
+
+    def let_read_and_write(self, *functions: RoomFunction) -> None:
+        """Reading, and puts and updates; deletes only where the table is no record of what happened."""
+        self.let_read(*functions)
+        for function in functions:
+            function.allow(_WRITE if self._spec.history else [*_WRITE, *_DELETE], on=[self.table.table_arn])
+
+
+class Tables(Construct):
+    """Every table, by name."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: StageSettings) -> None:
+        super().__init__(scope, construct_id)
+        self.all = {spec.name: PoolTable(self, spec.name.capitalize(), spec=spec, settings=settings) for spec in SPECS}
+
+    def __getitem__(self, name: str) -> PoolTable:
+        return self.all[name]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {table.variable: table.name for table in self.all.values()}
+
+
+def _attribute(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

@@ -1,0 +1,242 @@
+"""One execution per training job: plan, advance until the job is over, then finish or compensate.
+
+The state that travels is `{"job_id", "step": {"outcome"}}`; payloads never do.
+"""
+
+from dataclasses import dataclass
+
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from infra.constructs.function import RoomFunction, retention
+from infra.settings import StageSettings
+from infra.suppressions import Because, acknowledge
+
+_NAME = "gpupool-training-job"
+_TRANSIENT = [
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+]
+
+
+@dataclass(frozen=True)
+class WorkflowRooms:
+    """The functions that the workflow calls."""
+
+    plan: RoomFunction
+    advance: RoomFunction
+    close: RoomFunction
+
+    @property
+    def all(self) -> list[RoomFunction]:
+        return [self.plan, self.advance, self.close]
+
+
+class TrainingWorkflow(Construct):
+    """The Standard state machine, its log and its role."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: StageSettings, rooms: WorkflowRooms) -> None:
+        super().__init__(scope, construct_id)
+        name = settings.name(_NAME)
+        self.arn = workflow_arn(self, settings=settings)
+        log_group = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=f"/aws/vendedlogs/states/{name}",
+            retention=retention(settings),
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
+        policy = self._policy(role, rooms=rooms)
+        self.machine = sfn.StateMachine(
+            self,
+            "Machine",
+            state_machine_name=name,
+            state_machine_type=sfn.StateMachineType.STANDARD,
+            definition_body=sfn.DefinitionBody.from_chainable(_Definition(self, settings=settings, rooms=rooms).start),
+            timeout=Duration.days(settings.execution_timeout_days),
+            # The tasks would grant themselves every version and alias of their functions; the policy above names the functions.
+            role=role.without_policy_updates(),
+            tracing_enabled=True,
+            logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=False),
+        )
+        self.machine.node.add_dependency(policy)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"STATE_MACHINE_ARN": self.arn}
+
+    def let_start(self, function: RoomFunction) -> None:
+        function.know(self.variables)
+        function.allow(["states:StartExecution"], on=[self.arn])
+
+    def let_resume(self, *functions: RoomFunction) -> None:
+        """Answering a task token; the right is on the machine that issued it."""
+        for function in functions:
+            function.allow(["states:SendTaskSuccess"], on=[self.arn])
+
+    def _policy(self, role: iam.Role, *, rooms: WorkflowRooms) -> iam.Policy:
+        policy = iam.Policy(self, "Policy", roles=[role])
+        policy.add_statements(
+            iam.PolicyStatement(
+                actions=["lambda:InvokeFunction"], resources=[room.function.function_arn for room in rooms.all]
+            ),
+            iam.PolicyStatement(actions=_LOG_DELIVERY, resources=["*"]),
+            iam.PolicyStatement(actions=_TRACING, resources=["*"]),
+        )
+        acknowledge(policy, "AwsSolutions-IAM5[Resource::*]", because=Because.STATES_LOGS_AND_TRACES)
+        return policy
+
+
+_LOG_DELIVERY = [
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+]
+_TRACING = [
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+]
+
+
+def workflow_arn(scope: Construct, *, settings: StageSettings) -> str:
+    """The machine's ARN made from its name, for the functions that the machine itself refers to."""
+    return Stack.of(scope).format_arn(
+        service="states", resource="stateMachine", resource_name=settings.name(_NAME), arn_format=ArnFormat.COLON_RESOURCE_NAME
+    )
+
+
+class _Definition:
+    """The states and how they follow each other."""
+
+    def __init__(self, scope: Construct, *, settings: StageSettings, rooms: WorkflowRooms) -> None:
+        self._scope = scope
+        plan = self._plan(rooms.plan)
+        advance = self._advance(rooms.advance, wake_after=Duration.seconds(settings.advance_timeout_seconds))
+        compensate = self._compensate(rooms.close)
+        what_next = (
+            sfn.Choice(scope, "WhatNext", comment="What the last step said about the job")
+            .when(sfn.Condition.string_equals("$.step.outcome", "completed"), self._finish(rooms.close))
+            .when(_any_of("$.step.outcome", "failed", "cancelled"), self._give_up().next(compensate))
+            .otherwise(advance)
+        )
+        plan.next(what_next)
+        advance.next(what_next)
+        note_error = self._note_error().next(compensate)
+        plan.add_catch(note_error, result_path="$.error")
+        # A wake-up call that never came is no failure: the step looks at the job again with a fresh token.
+        advance.add_catch(advance, errors=["States.Timeout"], result_path=sfn.JsonPath.DISCARD)
+        advance.add_catch(note_error, result_path="$.error")
+        self.start: sfn.IChainable = plan
+
+    def _plan(self, room: RoomFunction) -> tasks.LambdaInvoke:
+        return _retrying(
+            tasks.LambdaInvoke(
+                self._scope,
+                "Plan",
+                lambda_function=room.function,
+                payload=sfn.TaskInput.from_object({"job_id": sfn.JsonPath.string_at("$.job_id")}),
+                payload_response_only=True,
+                retry_on_service_exceptions=False,
+                task_timeout=_beyond(room),
+                result_path="$.step",
+            )
+        )
+
+    def _advance(self, room: RoomFunction, *, wake_after: Duration) -> tasks.LambdaInvoke:
+        return _retrying(
+            tasks.LambdaInvoke(
+                self._scope,
+                "Advance",
+                lambda_function=room.function,
+                integration_pattern=sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
+                payload=sfn.TaskInput.from_object(
+                    {"job_id": sfn.JsonPath.string_at("$.job_id"), "task_token": sfn.JsonPath.task_token}
+                ),
+                retry_on_service_exceptions=False,
+                task_timeout=sfn.Timeout.duration(wake_after),
+                result_path="$.step",
+            )
+        )
+
+    def _finish(self, room: RoomFunction) -> sfn.IChainable:
+        payload = {"job_id": sfn.JsonPath.string_at("$.job_id"), "outcome": "completed"}
+        finish = self._close("Finish", room=room, payload=sfn.TaskInput.from_object(payload))
+        return finish.next(sfn.Succeed(self._scope, "Completed"))
+
+    def _compensate(self, room: RoomFunction) -> sfn.IChainable:
+        """Ends as a failed execution only when the platform erred, so that the alarm on failures means something."""
+        compensate = self._close("Compensate", room=room, payload=sfn.TaskInput.from_json_path_at("$"))
+        aborted = sfn.Fail(self._scope, "Aborted", error="JobAborted", cause="The job was closed after an error of a step")
+        ended = sfn.Succeed(self._scope, "EndedWithoutResult")
+        why = sfn.Choice(self._scope, "Why").when(sfn.Condition.is_present("$.error"), aborted).otherwise(ended)
+        compensate.next(why)
+        return compensate
+
+    def _close(self, name: str, *, room: RoomFunction, payload: sfn.TaskInput) -> tasks.LambdaInvoke:
+        """Closing releases the customer's hold, so it is retried for as long as an hour whatever went wrong."""
+        task = tasks.LambdaInvoke(
+            self._scope,
+            name,
+            lambda_function=room.function,
+            payload=payload,
+            payload_response_only=True,
+            retry_on_service_exceptions=False,
+            task_timeout=_beyond(room),
+            result_path=sfn.JsonPath.DISCARD,
+        )
+        task.add_retry(
+            errors=["States.ALL"],
+            interval=Duration.seconds(2),
+            backoff_rate=2,
+            max_attempts=18,
+            max_delay=Duration.minutes(5),
+            jitter_strategy=sfn.JitterType.FULL,
+        )
+        return task
+
+    def _give_up(self) -> sfn.Pass:
+        parameters = {"job_id.$": "$.job_id", "outcome.$": "$.step.outcome"}
+        return sfn.Pass(self._scope, "GiveUp", parameters=parameters)
+
+    def _note_error(self) -> sfn.Pass:
+        parameters = {"job_id.$": "$.job_id", "outcome": "failed", "error.$": "$.error"}
+        return sfn.Pass(self._scope, "NoteError", parameters=parameters)
+
+
+def _retrying(task: tasks.LambdaInvoke) -> tasks.LambdaInvoke:
+    """Service trouble passes within minutes; an error of our own gets three more tries, for it may be a throttled table."""
+    task.add_retry(
+        errors=_TRANSIENT,
+        interval=Duration.seconds(1),
+        backoff_rate=2,
+        max_attempts=8,
+        max_delay=Duration.minutes(1),
+        jitter_strategy=sfn.JitterType.FULL,
+    )
+    task.add_retry(errors=["States.TaskFailed"], interval=Duration.seconds(2), backoff_rate=2, max_attempts=3)
+    return task
+
+
+def _beyond(room: RoomFunction) -> sfn.Timeout:
+    """A little more than the function may take, so that the function's own timeout is the one that is reported."""
+    return sfn.Timeout.duration(room.timeout.plus(Duration.seconds(10)))
+
+
+def _any_of(path: str, *values: str) -> sfn.Condition:
+    return sfn.Condition.or_(*(sfn.Condition.string_equals(path, value) for value in values))

@@ -1,0 +1,116 @@
+"""The whole deployment: which parts there are, and who may use what. No resource properties stand here."""
+
+from aws_cdk import CfnOutput, Stack
+from constructs import Construct
+
+from infra.constructs.artifact_bucket import ArtifactBucket
+from infra.constructs.event_sources import JOB_WRITTEN, UNIT_WRITTEN, EventSources
+from infra.constructs.http_api import FrontDoor
+from infra.constructs.job_queues import JobQueues
+from infra.constructs.node_identity import NodeIdentity
+from infra.constructs.rooms import Rooms
+from infra.constructs.secrets import SigningSecret
+from infra.constructs.tables import Tables
+from infra.constructs.training_workflow import TrainingWorkflow, WorkflowRooms
+from infra.settings import StageSettings
+
+
+class GpuPoolStack(Stack):
+    """One deployment of the pool, in any account and region."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: StageSettings) -> None:
+        super().__init__(scope, construct_id, description="GPU-Agent: train on a pool of home machines")
+        self.settings = settings
+        self.rooms = Rooms(self, "Rooms", settings=settings)
+        self.tables = Tables(self, "Tables", settings=settings)
+        self.queues = JobQueues(self, "Queues", settings=settings, dead_letter_visibility=self.rooms.dead_letter_visibility)
+        self.bucket = ArtifactBucket(self, "Artifacts", settings=settings)
+        self.secret = SigningSecret(self, "Signing", settings=settings)
+        self.nodes = NodeIdentity(self, "Nodes", settings=settings, broker=self.rooms.node_api, queues=self.queues)
+        self.workflow = TrainingWorkflow(
+            self,
+            "Training",
+            settings=settings,
+            rooms=WorkflowRooms(plan=self.rooms.plan_job, advance=self.rooms.advance_job, close=self.rooms.close_job),
+        )
+        self.door = FrontDoor(
+            self,
+            "Door",
+            settings=settings,
+            routes={
+                "/api/v1/customer/{proxy+}": self.rooms.customer_api,
+                "/api/v1/node/{proxy+}": self.rooms.node_api,
+                "/{proxy+}": self.rooms.customer_api,
+            },
+        )
+        self._grant_tables()
+        self._grant_bucket_and_secret()
+        self._grant_messages()
+        self._wake_functions()
+        self._say_what_there_is()
+
+    def _grant_tables(self) -> None:
+        rooms, tables = self.rooms, self.tables
+        for name in ("customers", "keys", "idempotency"):
+            tables[name].let_read_and_write(rooms.customer_api)
+        tables["uploads"].let_read_and_write(rooms.customer_api, rooms.close_job)
+        tables["jobs"].let_read_and_write(
+            rooms.customer_api,
+            rooms.plan_job,
+            rooms.advance_job,
+            rooms.close_job,
+            rooms.on_job_written,
+            rooms.on_unit_written,
+        )
+        tables["jobs"].let_read(rooms.node_api, rooms.on_dead_letter)
+        tables["units"].let_read(rooms.customer_api)
+        tables["units"].let_read_and_write(
+            rooms.node_api,
+            rooms.plan_job,
+            rooms.advance_job,
+            rooms.close_job,
+            rooms.on_unit_written,
+            rooms.on_dead_letter,
+        )
+        tables["artifacts"].let_read(rooms.customer_api)
+        tables["artifacts"].let_read_and_write(rooms.node_api)
+        tables["ledger"].let_read_and_write(rooms.customer_api, rooms.close_job, rooms.on_unit_written)
+        tables["nodes"].let_read_and_write(rooms.node_api)
+
+    def _grant_bucket_and_secret(self) -> None:
+        customer, node = self.rooms.customer_api, self.rooms.node_api
+        self.bucket.let_read(customer, "customers", "jobs", "logs")
+        self.bucket.let_put(customer, "customers")
+        self.bucket.let_delete(customer, "customers")
+        self.bucket.let_read(node, "customers", "jobs")
+        self.bucket.let_put(node, "jobs", "logs")
+        self.secret.let_read(customer)
+
+    def _grant_messages(self) -> None:
+        rooms = self.rooms
+        self.queues.let_extend_and_delete(rooms.node_api)
+        self.queues.let_send(rooms.on_unit_written, rooms.on_dead_letter)
+        self.workflow.let_start(rooms.on_job_written)
+        self.workflow.let_resume(rooms.advance_job, rooms.on_job_written, rooms.on_unit_written)
+
+    def _wake_functions(self) -> None:
+        self.sources = EventSources(self, "Sources", settings=self.settings)
+        self.sources.stream(self.tables["jobs"], self.rooms.on_job_written, filters=JOB_WRITTEN)
+        self.sources.stream(self.tables["units"], self.rooms.on_unit_written, filters=UNIT_WRITTEN)
+        self.sources.dead_letters(self.queues.dead_letters, self.rooms.on_dead_letter)
+
+    def _say_what_there_is(self) -> None:
+        """Outputs. `Settings` holds what the core's settings read, so that an operator's machine can act like a function."""
+        everything = {
+            **self.rooms.common_variables,
+            **self.tables.variables,
+            **self.bucket.variables,
+            **self.queues.variables,
+            **self.workflow.variables,
+            **self.nodes.variables,
+            **self.secret.variables,
+        }
+        CfnOutput(self, "ApiUrl", value=self.door.url)
+        CfnOutput(self, "BucketName", value=self.bucket.bucket.bucket_name)
+        CfnOutput(self, "StateMachineArn", value=self.workflow.machine.state_machine_arn)
+        CfnOutput(self, "Settings", value=self.to_json_string(everything))
