@@ -7,6 +7,7 @@ from infra.constructs.artifact_bucket import ArtifactBucket
 from infra.constructs.event_sources import JOB_WRITTEN, UNIT_WRITTEN, EventSources
 from infra.constructs.http_api import FrontDoor
 from infra.constructs.job_queues import JobQueues
+from infra.constructs.monitoring import Monitoring, Watched
 from infra.constructs.node_identity import NodeIdentity
 from infra.constructs.rooms import Rooms
 from infra.constructs.secrets import SigningSecret
@@ -40,13 +41,14 @@ class GpuPoolStack(Stack):
             routes={
                 "/api/v1/customer/{proxy+}": self.rooms.customer_api,
                 "/api/v1/node/{proxy+}": self.rooms.node_api,
-                "/{proxy+}": self.rooms.customer_api,
             },
+            otherwise=self.rooms.customer_api,
         )
         self._grant_tables()
         self._grant_bucket_and_secret()
         self._grant_messages()
         self._wake_functions()
+        self._watch()
         self._say_what_there_is()
 
     def _grant_tables(self) -> None:
@@ -97,7 +99,20 @@ class GpuPoolStack(Stack):
         self.sources = EventSources(self, "Sources", settings=self.settings)
         self.sources.stream(self.tables["jobs"], self.rooms.on_job_written, filters=JOB_WRITTEN)
         self.sources.stream(self.tables["units"], self.rooms.on_unit_written, filters=UNIT_WRITTEN)
+        self.sources.stopped_executions(self.workflow, self.rooms.close_job)
         self.sources.dead_letters(self.queues.dead_letters, self.rooms.on_dead_letter)
+
+    def _watch(self) -> None:
+        rooms = self.rooms
+        watched = Watched(
+            rooms=rooms.all,
+            streams=[rooms.on_job_written, rooms.on_unit_written],
+            queues=self.queues,
+            sources=self.sources,
+            workflow=self.workflow,
+            door=self.door,
+        )
+        self.monitoring = Monitoring(self, "Monitoring", settings=self.settings, watched=watched)
 
     def _say_what_there_is(self) -> None:
         """Outputs. `Settings` holds what the core's settings read, so that an operator's machine can act like a function."""

@@ -50,7 +50,9 @@ class ArtifactBucket(Construct):
         return {_BUCKET: self.bucket.bucket_name}
 
     def let_read(self, function: RoomFunction, *prefixes: str) -> None:
+        """Reading objects. Listing comes with it because S3 answers 403 instead of 404 for a missing object without it."""
         self._let(function, ["s3:GetObject"], prefixes)
+        function.allow(["s3:ListBucket"], on=[self.bucket.bucket_arn])
 
     def let_put(self, function: RoomFunction, *prefixes: str) -> None:
         self._let(function, ["s3:PutObject"], prefixes)

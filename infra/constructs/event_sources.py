@@ -1,16 +1,21 @@
-"""What wakes functions without a request: table streams and dead letters, in batches whose items fail one by one."""
+"""What wakes functions without a request: table streams and dead letters, in batches whose items fail one by one, and
+executions that were stopped from outside."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
+from aws_cdk.aws_lambda_destinations import SqsDestination
 from aws_cdk.aws_lambda_event_sources import DynamoEventSource, SqsDlq, SqsEventSource
 from constructs import Construct
 
 from infra.constructs.function import RoomFunction
 from infra.constructs.tables import PoolTable
+from infra.constructs.training_workflow import TrainingWorkflow
 from infra.settings import StageSettings
 from infra.suppressions import Because, acknowledge
 
@@ -19,7 +24,16 @@ Filters = Sequence[Mapping[str, Any]]
 
 JOB_WRITTEN: Filters = [
     lambda_.FilterCriteria.filter({"eventName": ["INSERT"]}),
-    lambda_.FilterCriteria.filter({"dynamodb": {"NewImage": {"cancel_requested": {"BOOL": [True]}}}}),
+    lambda_.FilterCriteria.filter(
+        {
+            "dynamodb": {
+                "NewImage": {
+                    "cancel_requested_at": {"S": lambda_.FilterRule.exists()},
+                    "status": {"S": ["queued", "planning", "running"]},
+                }
+            }
+        }
+    ),
 ]
 UNIT_WRITTEN: Filters = [
     lambda_.FilterCriteria.filter({"dynamodb": {"NewImage": {"status": {"S": ["queued", "completed", "failed", "rejected"]}}}}),
@@ -27,7 +41,7 @@ UNIT_WRITTEN: Filters = [
 
 
 class EventSources(Construct):
-    """The mappings, and the queue that keeps what a stream could not deliver."""
+    """The mappings, and the queue that keeps what could not be delivered."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: StageSettings) -> None:
         super().__init__(scope, construct_id)
@@ -58,6 +72,33 @@ class EventSources(Construct):
             )
         )
         acknowledge(function, "AwsSolutions-IAM5[Resource::*]", because=Because.LIST_STREAMS_HAS_NO_RESOURCES)
+
+    def stopped_executions(self, workflow: TrainingWorkflow, function: RoomFunction) -> None:
+        """Closes the job of an execution that could not do so itself: it ran out of time, or an operator stopped it."""
+        rule = events.Rule(
+            self,
+            "Stopped",
+            description="An execution ended without closing its job",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={"status": ["TIMED_OUT", "ABORTED"], "stateMachineArn": [workflow.arn]},
+            ),
+        )
+        job = {
+            "job_id": events.EventField.from_path("$.detail.name"),
+            "outcome": "failed",
+            "error": {"Error": events.EventField.from_path("$.detail.status"), "Cause": "The execution was stopped."},
+        }
+        rule.add_target(
+            targets.LambdaFunction(
+                function.function,
+                event=events.RuleTargetInput.from_object(job),
+                dead_letter_queue=self.undelivered,
+                retry_attempts=10,
+            )
+        )
+        function.function.configure_async_invoke(on_failure=SqsDestination(self.undelivered), retry_attempts=2)
 
     def dead_letters(self, queues: Iterable[sqs.Queue], function: RoomFunction) -> None:
         for queue in queues:

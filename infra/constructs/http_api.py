@@ -30,10 +30,17 @@ _REQUEST_HEADERS = ["authorization", "content-type", "idempotency-key"]
 
 
 class FrontDoor(Construct):
-    """The HTTP API. `routes` maps a path to the function that answers every method on it."""
+    """The HTTP API. `routes` maps a path to the function that answers every method on it; `otherwise` answers the rest, so
+    that an unknown path gets our envelope and not the gateway's."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, settings: StageSettings, routes: dict[str, RoomFunction]
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: StageSettings,
+        routes: dict[str, RoomFunction],
+        otherwise: RoomFunction,
     ) -> None:
         super().__init__(scope, construct_id)
         self.api = apigw.HttpApi(
@@ -42,6 +49,7 @@ class FrontDoor(Construct):
             api_name=settings.name("gpupool"),
             description="The customers' and the nodes' door",
             create_default_stage=False,
+            default_integration=HttpLambdaIntegration("Otherwise", otherwise.function),
             cors_preflight=_cors(settings.portal_origin),
         )
         for path, function in routes.items():
