@@ -1,0 +1,15 @@
+"""Bounds of a plan and of its units."""
+
+from gpupool.wire.capabilities import VRAM_FLOOR_MB
+
+MAX_UNITS = 10_000
+MAX_PARAMETER_SETS = 1_000
+MAX_VRAM_MB = max(VRAM_FLOOR_MB.values())
+MAX_DISK_MB = 10_000_000
+# Six hours: the most work that one lost machine can cost.
+MAX_RUNTIME_SECONDS = 21_600
+# The platform's own steps move and check files.
+PLATFORM_STEP_SECONDS = 300
+# Bytes of a manifest's text, and of its stored form with the grid multiplied out: a row holds at most 400 KB.
+MAX_MANIFEST_BYTES = 65_536
+MAX_STORED_BYTES = 200_000

@@ -1,0 +1,52 @@
+"""From a manifest and a job's wishes to a priced DAG in topological order. The same input always makes the same plan."""
+
+from dataclasses import replace
+
+from gpupool.errors import ValidationFailed
+from gpupool.planning.limits import MAX_DISK_MB, MAX_RUNTIME_SECONDS, MAX_UNITS, MAX_VRAM_MB
+from gpupool.planning.model import Manifest, Plan, PlannedUnit, PlanRequest
+from gpupool.planning.parameters import override
+from gpupool.planning.pricing import capability_for, credits_max
+from gpupool.planning.strategies import STRATEGIES
+
+__all__ = ["plan"]
+
+
+def plan(manifest: Manifest, request: PlanRequest) -> Plan:
+    """What to run and the most it can cost.
+
+    Raises ``ValidationFailed`` for what the job asks and cannot have: UNKNOWN_PARAMETER, a parameter of another type, or more
+    VRAM, disk, time or units than there may be.
+    """
+    _check_request(request)
+    settled = replace(manifest, parameters=override(manifest.parameters, request.parameters))
+    units = STRATEGIES[manifest.strategy].plan(settled, request)
+    if len(units) > MAX_UNITS:
+        message = f"The job would have {len(units)} units; at most {MAX_UNITS} are possible. Split it into several jobs."
+        raise ValidationFailed(message, field="/training_package_id")
+    check_order(units)
+    return Plan(manifest.strategy, tuple(_priced(unit) for unit in units))
+
+
+def _check_request(request: PlanRequest) -> None:
+    bounds = {
+        "required_vram_mb": (request.required_vram_mb, 0, MAX_VRAM_MB),
+        "required_disk_mb": (request.required_disk_mb, 0, MAX_DISK_MB),
+        "max_runtime_seconds": (request.max_runtime_seconds, 1, MAX_RUNTIME_SECONDS),
+    }
+    for name, (value, low, high) in bounds.items():
+        if not low <= value <= high:
+            raise ValidationFailed(f"{name} must be between {low} and {high}, not {value}.", field=f"/{name}")
+
+
+def check_order(units: tuple[PlannedUnit, ...]) -> None:
+    """Holds strategies to their promise: indexes count from 0 and every need comes first. ValueError is a bug in a strategy."""
+    for at, unit in enumerate(units):
+        if unit.index != at or any(not 0 <= need < at for need in unit.needs):
+            raise ValueError(f"unit {unit.name!r} is planned as {at} but has index {unit.index} and needs {unit.needs}")
+    if len({unit.name for unit in units}) != len(units):
+        raise ValueError("two planned units share a name")
+
+
+def _priced(unit: PlannedUnit) -> PlannedUnit:
+    return replace(unit, credits_max=credits_max(capability_for(unit.required_vram_mb), unit.max_runtime_seconds))

@@ -1,0 +1,71 @@
+"""A plan as the rows of ``units``."""
+
+from datetime import datetime
+
+from gpupool.errors import ValidationFailed
+from gpupool.ids import unit_id
+from gpupool.jobs.model import Job, Sensitivity
+from gpupool.planning.model import Plan, PlannedUnit
+from gpupool.planning.pricing import capability_for
+from gpupool.units.model import Pool, Unit, UnitStatus, Work
+
+_POOLS = {Sensitivity.PUBLIC: Pool.PUBLIC, Sensitivity.LOW_SENSITIVE: Pool.CONTROLLED}
+
+
+def units_of(plan: Plan, job: Job, now: datetime) -> tuple[Unit, ...]:
+    """The job's units, all waiting; ids follow from job and index, so that planning twice names the same rows."""
+    pool = pool_for(job.sensitivity)
+    dependents = dependents_of(plan)
+    return tuple(_unit(unit, job, now, pool=pool, dependents=dependents[unit.index]) for unit in plan.units)
+
+
+def pool_for(sensitivity: Sensitivity) -> Pool:
+    """Which machines may see the data."""
+    if sensitivity not in _POOLS:
+        message = "Private jobs need machines of your own, which cannot be paired yet; use low_sensitive."
+        raise ValidationFailed(message, field="/sensitivity")
+    return _POOLS[sensitivity]
+
+
+def dependents_of(plan: Plan) -> tuple[tuple[int, ...], ...]:
+    """By unit index: the units that need it, in order."""
+    dependents: list[list[int]] = [[] for _ in plan.units]
+    for unit in plan.units:
+        for need in unit.needs:
+            dependents[need].append(unit.index)
+    return tuple(tuple(each) for each in dependents)
+
+
+def _unit(unit: PlannedUnit, job: Job, now: datetime, *, pool: Pool, dependents: tuple[int, ...]) -> Unit:
+    return Unit(
+        id=unit_id(job.id, unit.index),
+        job_id=job.id,
+        customer_id=job.customer_id,
+        index=unit.index,
+        name=unit.name,
+        status=UnitStatus.WAITING,
+        pool=pool,
+        capability=capability_for(unit.required_vram_mb),
+        work=_work(unit),
+        needs=unit.needs,
+        dependents=dependents,
+        open_needs=frozenset(unit.needs),
+        credits_max=unit.credits_max,
+        created_at=now,
+    )
+
+
+def _work(unit: PlannedUnit) -> Work:
+    return Work(
+        role=unit.role,
+        kind=unit.kind,
+        entry=unit.entry,
+        parameters=unit.parameters,
+        args=unit.args,
+        requirements=unit.requirements,
+        objective=unit.objective,
+        goal=unit.goal,
+        required_vram_mb=unit.required_vram_mb,
+        required_disk_mb=unit.required_disk_mb,
+        max_runtime_seconds=unit.max_runtime_seconds,
+    )
