@@ -1,0 +1,28 @@
+"""The port to the queues."""
+
+from typing import Protocol
+
+from gpupool.units.model import Pool
+from gpupool.wire.capabilities import CapabilityClass
+from gpupool.wire.joining import Doorbell
+from gpupool.wire.units import Doorway
+
+
+class Queue(Protocol):
+    """Doorbells, at least once and in no order.
+
+    ``hide`` and ``silence`` are courtesies: a receipt that is no longer valid is ignored, because the message has moved on
+    and the unit's row decides anyway. A doorway to a queue that is not ours is VALIDATION_FAILED and reaches no queue.
+    """
+
+    def queue_url(self, pool: Pool, capability: CapabilityClass) -> str:
+        """Where units of that pool and class ring; RuntimeError when the deployment lacks the queue."""
+
+    def ring(self, queue_url: str, bell: Doorbell, *, group: str) -> None:
+        """Adds a message; ``group`` (the customer) keeps one customer's flood from delaying the others."""
+
+    def hide(self, doorway: Doorway, *, seconds: int) -> None:
+        """Makes the message invisible for ``seconds`` from now, 0 to 43200; 0 shows it to others at once."""
+
+    def silence(self, doorway: Doorway) -> None:
+        """Deletes the message."""

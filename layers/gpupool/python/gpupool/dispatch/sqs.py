@@ -1,0 +1,63 @@
+"""Doorbells on SQS standard queues."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gpupool.dispatch.model import QueueUrls, check_doorway
+from gpupool.dynamo import error_code
+from gpupool.units.model import Pool
+from gpupool.wire.capabilities import CapabilityClass
+from gpupool.wire.joining import Doorbell
+from gpupool.wire.units import Doorway
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+logger = logging.getLogger(__name__)
+
+# What SQS answers for a receipt that has expired, was deleted, belongs to another queue or is nonsense.
+_STALE_RECEIPT = frozenset(
+    {
+        "ReceiptHandleIsInvalid",
+        "InvalidParameterValue",
+        "MessageNotInflight",
+        "AWS.SimpleQueueService.MessageNotInflight",
+    }
+)
+
+
+class SqsQueue:
+    def __init__(self, client: "SQSClient", urls: QueueUrls) -> None:
+        self._client = client
+        self._urls = urls
+
+    def queue_url(self, pool: Pool, capability: CapabilityClass) -> str:
+        return self._urls.require(pool, capability)
+
+    def ring(self, queue_url: str, bell: Doorbell, *, group: str) -> None:
+        self._client.send_message(QueueUrl=queue_url, MessageBody=bell.model_dump_json(), MessageGroupId=group)
+
+    def hide(self, doorway: Doorway, *, seconds: int) -> None:
+        check_doorway(doorway, served=self._urls)
+        with _stale_receipts_ignored():
+            self._client.change_message_visibility(
+                QueueUrl=doorway.queue_url, ReceiptHandle=doorway.receipt_handle, VisibilityTimeout=seconds
+            )
+
+    def silence(self, doorway: Doorway) -> None:
+        check_doorway(doorway, served=self._urls)
+        with _stale_receipts_ignored():
+            self._client.delete_message(QueueUrl=doorway.queue_url, ReceiptHandle=doorway.receipt_handle)
+
+
+@contextmanager
+def _stale_receipts_ignored() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        code = error_code(error)
+        if code not in _STALE_RECEIPT:
+            raise
+        logger.info("doorway_stale", extra={"aws_code": code})

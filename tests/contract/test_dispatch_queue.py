@@ -1,0 +1,143 @@
+"""The queue's two implementations answer alike, as far as the port shows it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from gpupool.clock import FixedClock
+from gpupool.dispatch.memory import MemoryQueue
+from gpupool.dispatch.model import QueueUrls
+from gpupool.dispatch.queue import Queue
+from gpupool.dispatch.sqs import SqsQueue
+from gpupool.errors import ValidationFailed
+from gpupool.units.model import Pool
+from gpupool.wire.capabilities import CapabilityClass
+from gpupool.wire.joining import Doorbell
+from gpupool.wire.units import Doorway
+
+BELL = Doorbell(job_id="job", unit_id="job.00001", attempt=0)
+
+
+@dataclass
+class Street:
+    """A queue under test, the address of one of its doors, and what a node would receive there."""
+
+    queue: Queue
+    url: str
+    receive: Callable[[], tuple[Doorbell, Doorway] | None]
+
+
+def _memory() -> Street:
+    url = "https://sqs.us-east-1.amazonaws.com/123456789012/gpupool-public-cpu"
+    queue = MemoryQueue(urls=QueueUrls({"public-cpu": url}), clock=FixedClock())
+
+    def receive() -> tuple[Doorbell, Doorway] | None:
+        received = queue.receive(url)
+        return (received.bell, received.doorway) if received else None
+
+    return Street(queue, url, receive)
+
+
+def _sqs() -> Street:
+    client = boto3.client("sqs", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
+    url = client.create_queue(QueueName="gpupool-public-cpu", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
+
+    def receive() -> tuple[Doorbell, Doorway] | None:
+        messages = client.receive_message(QueueUrl=url).get("Messages", [])
+        if not messages:
+            return None
+        doorway = Doorway(queue_url=url, receipt_handle=messages[0]["ReceiptHandle"])
+        return Doorbell.model_validate_json(messages[0]["Body"]), doorway
+
+    return Street(SqsQueue(client, QueueUrls({"public-cpu": url})), url, receive)
+
+
+@pytest.fixture(params=["memory", "sqs"])
+def street(request: pytest.FixtureRequest) -> Iterator[Street]:
+    if request.param == "memory":
+        yield _memory()
+        return
+    with mock_aws():
+        yield _sqs()
+
+
+def rung(street: Street) -> Doorway:
+    street.queue.ring(street.url, BELL, group="customer")
+    received = street.receive()
+    assert received is not None
+    return received[1]
+
+
+def test_a_bell_arrives_as_it_was_rung(street: Street) -> None:
+    street.queue.ring(street.url, BELL, group="customer")
+
+    received = street.receive()
+
+    assert received is not None
+    assert received[0] == BELL
+
+
+def test_a_received_bell_is_hidden_from_others(street: Street) -> None:
+    rung(street)
+
+    assert street.receive() is None
+
+
+def test_a_bell_shown_again_is_received_again(street: Street) -> None:
+    street.queue.hide(rung(street), seconds=0)
+
+    assert street.receive() is not None
+
+
+def test_a_hidden_bell_stays_hidden(street: Street) -> None:
+    street.queue.hide(rung(street), seconds=600)
+
+    assert street.receive() is None
+
+
+def test_a_silenced_bell_never_rings_again(street: Street) -> None:
+    doorway = rung(street)
+
+    street.queue.silence(doorway)
+    street.queue.hide(doorway, seconds=0)
+
+    assert street.receive() is None
+
+
+def test_a_receipt_that_means_nothing_is_ignored(street: Street) -> None:
+    rung(street)
+    nonsense = Doorway(queue_url=street.url, receipt_handle="nonsense")
+
+    street.queue.hide(nonsense, seconds=0)
+    street.queue.silence(nonsense)
+
+    assert street.receive() is None
+
+
+def test_the_receipt_of_an_earlier_receive_changes_nothing(street: Street) -> None:
+    first = rung(street)
+    street.queue.hide(first, seconds=0)
+    assert street.receive() is not None
+
+    street.queue.hide(first, seconds=600)
+
+
+@pytest.mark.parametrize("url", ["https://evil.example/queue", "", "http://169.254.169.254/latest/meta-data"])
+def test_a_doorway_to_a_foreign_address_is_refused(street: Street, url: str) -> None:
+    foreign = Doorway(queue_url=url, receipt_handle="receipt")
+
+    with pytest.raises(ValidationFailed) as hidden:
+        street.queue.hide(foreign, seconds=0)
+    with pytest.raises(ValidationFailed):
+        street.queue.silence(foreign)
+
+    assert hidden.value.details == {"field": "/doorway/queue_url"}
+
+
+def test_queues_are_found_by_pool_and_class(street: Street) -> None:
+    assert street.queue.queue_url(Pool.PUBLIC, CapabilityClass.CPU) == street.url
+    with pytest.raises(RuntimeError, match="controlled-gpu-80g"):
+        street.queue.queue_url(Pool.CONTROLLED, CapabilityClass.GPU_80G)
