@@ -1,15 +1,14 @@
 """A compute unit and its states.
 
-    waiting ──needs met──► queued ──claim──► running ──complete──► completed
-                             ▲                 │ │
-                             └──fail, retry────┘ └──fail for good──► failed
-    any state that is not final ──cancel──► cancelled         (validating, rejected: results of unvetted nodes)
+waiting ──needs met──► queued ──claim──► running ──complete──► completed
+                         ▲                 │ │
+                         └──fail, retry────┘ └──fail for good──► failed
+any state that is not final ──cancel──► cancelled         (validating, rejected: results of unvetted nodes)
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from gpupool.wire.capabilities import CapabilityClass
 from gpupool.wire.failures import Blame, FailureCode
@@ -123,4 +122,12 @@ class Unit:
         return self.status in FINAL
 
 
-Details = dict[str, Any]
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The machine that asks: what it has, and the queues it may be rung by."""
+
+    node_id: str
+    node_name: str
+    vram_mb: int
+    disk_free_mb: int
+    queue_urls: frozenset[str]

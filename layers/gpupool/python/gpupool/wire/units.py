@@ -125,11 +125,20 @@ class Progress(Message):
     metrics: dict[str, float] = Field(default_factory=dict, max_length=50, description="latest value by name")
 
 
+class LogChunk(Message):
+    """A piece of a running unit's log that waits at the agent; the answer says where to put exactly these bytes."""
+
+    seq: int = Field(ge=0, lt=1_000_000)
+    size_bytes: int = Field(ge=1, le=262_144)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class RunningUnit(Message):
     unit_id: str
     lease: Lease
     progress: Progress = Progress()
     next_log_seq: int | None = Field(default=None, ge=0, description="asks for a URL to put this log chunk to")
+    log_chunk: LogChunk | None = None
 
 
 class HeartbeatRequest(Message):

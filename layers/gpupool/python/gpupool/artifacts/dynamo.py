@@ -1,0 +1,63 @@
+"""Artifacts in DynamoDB: partition ``job_id``, sort ``artifact_id``, which begins with the unit's id."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from gpupool.artifacts.model import Artifact
+from gpupool.dynamo import from_item, to_item
+from gpupool.ids import job_of
+from gpupool.pages import Key, Page
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@cache
+def _adapter() -> TypeAdapter[Artifact]:
+    return TypeAdapter(Artifact)
+
+
+def _artifact_from(item: dict[str, Any]) -> Artifact:
+    row = from_item(item)
+    return _adapter().validate_python(row | {"id": row["artifact_id"]})
+
+
+def artifact_write(table: str, artifact: Artifact) -> dict[str, Any]:
+    """The put of one artifact; repeating it writes the same item."""
+    row = _adapter().dump_python(artifact, mode="json") | {"artifact_id": artifact.id}
+    return {"TableName": table, "Item": to_item(row)}
+
+
+class DynamoArtifactStore:
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def get(self, job_id: str, artifact_id: str) -> Artifact | None:
+        key = to_item({"job_id": job_id, "artifact_id": artifact_id})
+        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return _artifact_from(answer["Item"]) if "Item" in answer else None
+
+    def of_unit(self, unit_id: str) -> tuple[Artifact, ...]:
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="job_id = :job AND begins_with(artifact_id, :prefix)",
+            ExpressionAttributeValues=to_item({":job": job_of(unit_id), ":prefix": f"{unit_id}."}),
+            ConsistentRead=True,
+        )
+        return tuple(_artifact_from(item) for item in answer["Items"])
+
+    def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Artifact]:
+        start: Any = {"ExclusiveStartKey": to_item(key)} if key else {}
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="job_id = :job",
+            ExpressionAttributeValues=to_item({":job": job_id}),
+            ConsistentRead=True,
+            Limit=limit,
+            **start,
+        )
+        last = answer.get("LastEvaluatedKey")
+        return Page(tuple(_artifact_from(item) for item in answer["Items"]), from_item(last) if last else None)

@@ -1,0 +1,15 @@
+"""Where artifacts are kept. They are written by transitions, together with the end of their unit."""
+
+from typing import Protocol
+
+from gpupool.artifacts.model import Artifact
+from gpupool.pages import Key, Page
+
+
+class ArtifactStore(Protocol):
+    def get(self, job_id: str, artifact_id: str) -> Artifact | None: ...
+
+    def of_unit(self, unit_id: str) -> tuple[Artifact, ...]: ...
+
+    def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Artifact]:
+        """A job's artifacts, by unit and name."""

@@ -1,0 +1,40 @@
+"""Idempotency records in DynamoDB; time-to-live removes them, up to days late, so reads check the expiry themselves."""
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from gpupool.clock import Clock
+from gpupool.dynamo import from_item, to_item
+from gpupool.idempotency.model import IdempotencyRecord
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+def first_use_write(table: str, record: IdempotencyRecord) -> dict[str, Any]:
+    """The put that succeeds for the first use of a key, or once the earlier use has expired."""
+    row = TypeAdapter(IdempotencyRecord).dump_python(record, mode="json") | {
+        "pk": record.id,
+        "expires_at_epoch": int(record.expires_at.timestamp()),
+    }
+    return {
+        "TableName": table,
+        "Item": to_item(row),
+        "ConditionExpression": "attribute_not_exists(pk) OR expires_at_epoch < :now",
+        "ExpressionAttributeValues": to_item({":now": int(record.created_at.timestamp())}),
+    }
+
+
+class DynamoIdempotencyStore:
+    def __init__(self, client: "DynamoDBClient", table: str, clock: Clock) -> None:
+        self._client = client
+        self._table = table
+        self._clock = clock
+
+    def get(self, record_id: str) -> IdempotencyRecord | None:
+        answer = self._client.get_item(TableName=self._table, Key=to_item({"pk": record_id}), ConsistentRead=True)
+        if "Item" not in answer:
+            return None
+        record = TypeAdapter(IdempotencyRecord).validate_python(from_item(answer["Item"]))
+        return record if record.expires_at > self._clock.now() else None

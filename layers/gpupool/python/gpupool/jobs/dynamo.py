@@ -1,0 +1,161 @@
+"""Jobs in DynamoDB: partition ``job_id``; two sparse-free indexes list a customer's jobs, all or by status.
+
+``customer_status`` repeats the status inside an index key, so every write that moves the status sets both.
+"""
+
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from gpupool.dynamo import error_code, from_item, to_item
+from gpupool.jobs.model import LIVE, Job, JobStatus
+from gpupool.pages import Key, Page
+from gpupool.units.model import Failure
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@cache
+def _adapter() -> TypeAdapter[Job]:
+    return TypeAdapter(Job)
+
+
+def customer_status(customer_id: str, status: JobStatus) -> str:
+    return f"{customer_id}#{status}"
+
+
+def job_item(job: Job) -> dict[str, Any]:
+    row = _adapter().dump_python(job, mode="json", exclude_none=True)
+    return to_item(row | {"job_id": job.id, "customer_status": customer_status(job.customer_id, job.status)})
+
+
+def job_from(item: dict[str, Any]) -> Job:
+    """A job from an item, also from the images of a stream record."""
+    row = from_item(item)
+    return _adapter().validate_python(row | {"id": row["job_id"]})
+
+
+def create_write(table: str, job: Job) -> dict[str, Any]:
+    """The put of a new job."""
+    return {"TableName": table, "Item": job_item(job), "ConditionExpression": "attribute_not_exists(job_id)"}
+
+
+def status_condition(statuses: frozenset[JobStatus] = LIVE) -> tuple[str, dict[str, str]]:
+    """A condition on ``#status`` and its values."""
+    values = {f":is_{status}": str(status) for status in sorted(statuses)}
+    return f"#status IN ({', '.join(values)})", values
+
+
+def end_write(table: str, job: Job, *, status: JobStatus, failure: Failure | None, at: datetime) -> dict[str, Any]:
+    """The update that ends a live job; refused when it has ended."""
+    condition, values = status_condition()
+    sets = ["#status = :to", "customer_status = :customer_status", "finished_at = :at"]
+    index_key = customer_status(job.customer_id, status)
+    ends: dict[str, Any] = {":to": str(status), ":customer_status": index_key, ":at": at.isoformat()}
+    if failure is not None:
+        sets.append("failure = :failure")
+        ends[":failure"] = TypeAdapter(Failure).dump_python(failure, mode="json", exclude_none=True)
+    return {
+        "TableName": table,
+        "Key": to_item({"job_id": job.id}),
+        "UpdateExpression": f"SET {', '.join(sets)} REMOVE task_token",
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {"#status": "status"},
+        "ExpressionAttributeValues": to_item(values | ends),
+    }
+
+
+class DynamoJobStore:
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def get(self, job_id: str) -> Job | None:
+        answer = self._client.get_item(TableName=self._table, Key=to_item({"job_id": job_id}), ConsistentRead=True)
+        return job_from(answer["Item"]) if "Item" in answer else None
+
+    def page(self, customer_id: str, *, status: JobStatus | None, limit: int, key: Key | None) -> Page[Job]:
+        index, attribute, wanted = "by_customer", "customer_id", customer_id
+        if status is not None:
+            index, attribute, wanted = "by_customer_status", "customer_status", customer_status(customer_id, status)
+        start: Any = {"ExclusiveStartKey": to_item(key | {attribute: wanted})} if key else {}
+        answer = self._client.query(
+            TableName=self._table,
+            IndexName=index,
+            KeyConditionExpression="#partition = :wanted",
+            ExpressionAttributeNames={"#partition": attribute},
+            ExpressionAttributeValues=to_item({":wanted": wanted}),
+            ScanIndexForward=False,
+            Limit=limit,
+            **start,
+        )
+        last = answer.get("LastEvaluatedKey")
+        jobs = tuple(job_from(item) for item in answer["Items"])
+        return Page(jobs, {"job_id": str(from_item(last)["job_id"])} if last else None)
+
+    def begin_planning(self, job_id: str) -> Job | None:
+        job = self.get(job_id)
+        if job is None:
+            return None
+        return self._move(job, JobStatus.PLANNING, {JobStatus.QUEUED, JobStatus.PLANNING}, {})
+
+    def begin_running(self, job_id: str, *, units_total: int, at: datetime) -> Job | None:
+        job = self.get(job_id)
+        if job is None:
+            return None
+        facts = {"units_total": units_total, "started_at": (job.started_at or at).isoformat()}
+        return self._move(job, JobStatus.RUNNING, {JobStatus.PLANNING, JobStatus.RUNNING}, facts)
+
+    def park(self, job_id: str, *, task_token: str) -> Job | None:
+        return self._update(
+            job_id,
+            expression="SET task_token = :token",
+            condition="attribute_exists(job_id)",
+            names={},
+            values={":token": task_token},
+        )
+
+    def request_cancel(self, job_id: str, *, at: datetime) -> Job | None:
+        condition, values = status_condition()
+        return self._update(
+            job_id,
+            expression="SET cancel_requested_at = if_not_exists(cancel_requested_at, :at)",
+            condition=condition,
+            names={"#status": "status"},
+            values=values | {":at": at.isoformat()},
+        )
+
+    def _move(self, job: Job, to: JobStatus, allowed: set[JobStatus], facts: dict[str, Any]) -> Job | None:
+        condition, values = status_condition(frozenset(allowed))
+        sets = ["#status = :to", "customer_status = :customer_status", *(f"{name} = :{name}" for name in facts)]
+        values |= {":to": str(to), ":customer_status": customer_status(job.customer_id, to)}
+        return self._update(
+            job.id,
+            expression="SET " + ", ".join(sets),
+            condition=condition,
+            names={"#status": "status"},
+            values=values | {f":{name}": fact for name, fact in facts.items()},
+        )
+
+    def _update(
+        self, job_id: str, *, expression: str, condition: str, names: dict[str, str], values: dict[str, Any]
+    ) -> Job | None:
+        optional: Any = {"ExpressionAttributeNames": names} if names else {}
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=to_item({"job_id": job_id}),
+                UpdateExpression=expression,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=to_item(values),
+                ReturnValues="ALL_NEW",
+                **optional,
+            )
+        except Exception as error:
+            if error_code(error) == "ConditionalCheckFailedException":
+                return None
+            raise
+        return job_from(answer["Attributes"])

@@ -1,0 +1,58 @@
+"""Jobs in memory."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from gpupool.jobs.model import Job, JobStatus
+from gpupool.pages import Key, Page
+from gpupool.world import World
+
+
+class MemoryJobStore:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def get(self, job_id: str) -> Job | None:
+        return self._world.jobs.get(job_id)
+
+    def page(self, customer_id: str, *, status: JobStatus | None, limit: int, key: Key | None) -> Page[Job]:
+        with self._world.lock:
+            jobs = sorted((job for job in self._world.jobs.values() if job.customer_id == customer_id), key=lambda job: job.id)
+        before = key["job_id"] if key else None
+        rows = [
+            job for job in reversed(jobs) if (before is None or job.id < before) and (status is None or job.status is status)
+        ]
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Page(tuple(rows[:limit]), {"job_id": last.id} if last else None)
+
+    def begin_planning(self, job_id: str) -> Job | None:
+        with self._world.lock:
+            job = self._world.jobs.get(job_id)
+            if job is None or job.status not in (JobStatus.QUEUED, JobStatus.PLANNING):
+                return None
+            return self.write(replace(job, status=JobStatus.PLANNING))
+
+    def begin_running(self, job_id: str, *, units_total: int, at: datetime) -> Job | None:
+        with self._world.lock:
+            job = self._world.jobs.get(job_id)
+            if job is None or job.status not in (JobStatus.PLANNING, JobStatus.RUNNING):
+                return None
+            started = job.started_at or at
+            return self.write(replace(job, status=JobStatus.RUNNING, units_total=units_total, started_at=started))
+
+    def park(self, job_id: str, *, task_token: str) -> Job | None:
+        with self._world.lock:
+            job = self._world.jobs.get(job_id)
+            return self.write(replace(job, task_token=task_token)) if job else None
+
+    def request_cancel(self, job_id: str, *, at: datetime) -> Job | None:
+        with self._world.lock:
+            job = self._world.jobs.get(job_id)
+            if job is None or not job.is_live:
+                return None
+            return self.write(replace(job, cancel_requested_at=job.cancel_requested_at or at))
+
+    def write(self, job: Job) -> Job:
+        """Puts a row as it is; for transitions, which check before they write."""
+        self._world.jobs[job.id] = job
+        return job

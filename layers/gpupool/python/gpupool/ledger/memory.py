@@ -1,0 +1,53 @@
+"""The ledger in memory."""
+
+from gpupool.errors import AlreadyExists
+from gpupool.ledger.model import Balance, Transfer, deltas_of
+from gpupool.pages import Key, Page
+from gpupool.world import World
+
+
+class MemoryLedgerStore:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def balance(self, customer_id: str) -> Balance:
+        return self._world.balances.get(customer_id, Balance(customer_id))
+
+    def post(self, transfer: Transfer) -> None:
+        with self._world.lock:
+            if self.is_posted(transfer):
+                raise AlreadyExists(transfer.id)
+            self.write(transfer)
+
+    def page(self, customer_id: str, *, limit: int, key: Key | None) -> Page[Transfer]:
+        with self._world.lock:
+            rows = sorted(self._world.transfers.get(customer_id, {}).values(), key=_time_key, reverse=True)
+        before = key["time_key"] if key else None
+        rows = [row for row in rows if before is None or _time_key(row) < before]
+        last = rows[limit - 1] if len(rows) > limit else None
+        next_key = {"customer_id": customer_id, "entry_id": last.id, "time_key": _time_key(last)} if last else None
+        return Page(tuple(rows[:limit]), next_key)
+
+    def is_posted(self, transfer: Transfer) -> bool:
+        return transfer.id in self._world.transfers.get(transfer.customer_id, {})
+
+    def covers(self, transfer: Transfer) -> bool:
+        """Whether no account would fall below zero."""
+        balance, deltas = self.balance(transfer.customer_id), deltas_of(transfer)
+        return balance.available + deltas.available >= 0 and balance.held + deltas.held >= 0
+
+    def write(self, transfer: Transfer) -> None:
+        """Writes without asking; for transitions, which check before they write."""
+        balance, deltas = self.balance(transfer.customer_id), deltas_of(transfer)
+        self._world.transfers.setdefault(transfer.customer_id, {})[transfer.id] = transfer
+        self._world.balances[transfer.customer_id] = Balance(
+            customer_id=transfer.customer_id,
+            available=balance.available + deltas.available,
+            held=balance.held + deltas.held,
+            spent=balance.spent + deltas.spent,
+            granted=balance.granted + deltas.granted,
+        )
+
+
+def _time_key(transfer: Transfer) -> str:
+    return f"{transfer.created_at:%Y-%m-%dT%H:%M:%S.%fZ}#{transfer.id}"

@@ -1,0 +1,17 @@
+"""Where the ledger is kept. Holds, debits and releases are written by transitions, together with what they pay for."""
+
+from typing import Protocol
+
+from gpupool.ledger.model import Balance, Transfer
+from gpupool.pages import Key, Page
+
+
+class LedgerStore(Protocol):
+    def balance(self, customer_id: str) -> Balance:
+        """A customer's accounts; all zero before the first grant."""
+
+    def post(self, transfer: Transfer) -> None:
+        """Writes a transfer that stands alone, with the balance, at once; AlreadyExists when its id was posted before."""
+
+    def page(self, customer_id: str, *, limit: int, key: Key | None) -> Page[Transfer]:
+        """Transfers, newest first."""

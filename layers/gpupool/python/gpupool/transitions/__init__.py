@@ -1,0 +1,1 @@
+"""Changes over several tables that must happen together or not at all."""

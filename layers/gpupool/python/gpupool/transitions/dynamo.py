@@ -1,0 +1,130 @@
+"""The transitions in DynamoDB: one ``TransactWriteItems`` each, built from the writes that the rooms describe."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gpupool.artifacts.dynamo import artifact_write
+from gpupool.artifacts.model import Artifact
+from gpupool.dynamo import cancellation_codes, error_code, to_item
+from gpupool.errors import StaleWrite
+from gpupool.idempotency.dynamo import first_use_write
+from gpupool.idempotency.model import IdempotencyRecord
+from gpupool.jobs.dynamo import create_write, end_write
+from gpupool.jobs.model import Job
+from gpupool.ledger.dynamo import balance_write, entry_write
+from gpupool.ledger.model import Transfer
+from gpupool.transitions.store import Ending, Obstacle, SubmitRefused
+from gpupool.units.dynamo import replace_write
+from gpupool.units.model import Unit
+from gpupool.uploads.model import UploadKind, UploadStatus, owner_kind
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Write = dict[str, Any]
+
+_CONDITION_FAILED = "ConditionalCheckFailed"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Names of the tables that transitions touch; a function that lacks one cannot make that transition."""
+
+    jobs: str
+    units: str
+    artifacts: str
+    ledger: str
+    uploads: str
+    idempotency: str
+
+
+class DynamoTransitions:
+    def __init__(self, client: "DynamoDBClient", tables: Tables) -> None:
+        self._client = client
+        self._tables = tables
+
+    def submit(self, job: Job, *, hold: Transfer, record: IdempotencyRecord | None) -> None:
+        statements: list[tuple[Obstacle, Write]] = [
+            (Obstacle.BUSY, {"Put": create_write(self._tables.jobs, job)}),
+            (Obstacle.BUSY, {"Put": entry_write(self._tables.ledger, hold)}),
+            (Obstacle.CREDIT_INSUFFICIENT, {"Update": balance_write(self._tables.ledger, hold)}),
+            (Obstacle.DATASET_NOT_READY, self._use(job, UploadKind.DATASET, job.dataset.id)),
+            (Obstacle.PACKAGE_NOT_READY, self._use(job, UploadKind.TRAINING_PACKAGE, job.package.id)),
+        ]
+        if record is not None:
+            statements.append((Obstacle.IDEMPOTENCY_KEY_USED, {"Put": first_use_write(self._tables.idempotency, record)}))
+        refused = self._transact([write for _, write in statements])
+        if refused:
+            failed = [what for (what, _), code in zip(statements, refused, strict=True) if code == _CONDITION_FAILED]
+            raise SubmitRefused(frozenset(failed or [Obstacle.BUSY]))
+
+    def finish_unit(self, unit: Unit, artifacts: tuple[Artifact, ...]) -> Unit:
+        writes: list[Write] = [{"Put": replace_write(self._tables.units, unit)}]
+        writes += [{"Put": artifact_write(self._tables.artifacts, artifact)} for artifact in artifacts]
+        if self._transact(writes):
+            raise StaleWrite(unit.id)
+        return unit
+
+    def settle(self, unit: Unit, debit: Transfer) -> bool:
+        count: Write = {
+            "TableName": self._tables.jobs,
+            "Key": to_item({"job_id": unit.job_id}),
+            "UpdateExpression": "ADD units_completed :one, credits_spent :credits",
+            "ConditionExpression": "attribute_exists(job_id)",
+            "ExpressionAttributeValues": to_item({":one": 1, ":credits": debit.amount}),
+        }
+        return self._once([*self._move(debit), {"Update": count}])
+
+    def close(self, job: Job, ending: Ending) -> bool:
+        writes: list[Write] = [
+            {"Update": end_write(self._tables.jobs, job, status=ending.status, failure=ending.failure, at=ending.at)},
+            self._free(job, UploadKind.DATASET, job.dataset.id),
+            self._free(job, UploadKind.TRAINING_PACKAGE, job.package.id),
+        ]
+        if ending.release is not None:
+            writes += self._move(ending.release)
+        return self._once(writes)
+
+    def _move(self, transfer: Transfer) -> list[Write]:
+        ledger = self._tables.ledger
+        return [{"Put": entry_write(ledger, transfer)}, {"Update": balance_write(ledger, transfer)}]
+
+    def _use(self, job: Job, kind: UploadKind, upload_id: str) -> Write:
+        return {"Update": self._upload_update(job, kind, upload_id, "ADD live_jobs :job", "#status = :ready")}
+
+    def _free(self, job: Job, kind: UploadKind, upload_id: str) -> Write:
+        return {"Update": self._upload_update(job, kind, upload_id, "DELETE live_jobs :job", None)}
+
+    def _upload_update(self, job: Job, kind: UploadKind, upload_id: str, change: str, condition: str | None) -> Write:
+        values: dict[str, Any] = {":job": {job.id}}
+        write: Write = {
+            "TableName": self._tables.uploads,
+            "Key": to_item({"owner_kind": owner_kind(job.customer_id, kind), "id": upload_id}),
+            "UpdateExpression": change,
+        }
+        if condition:
+            values[":ready"] = str(UploadStatus.READY)
+            write |= {"ConditionExpression": condition, "ExpressionAttributeNames": {"#status": "status"}}
+        return write | {"ExpressionAttributeValues": to_item(values)}
+
+    def _once(self, writes: list[Write]) -> bool:
+        """Runs a transaction whose first statement is the fence: False when that one had been passed before.
+
+        Any other refusal is a broken invariant or a concurrent writer; it flies, and the caller's event is delivered again.
+        """
+        refused = self._transact(writes)
+        if not refused:
+            return True
+        if refused[0] == _CONDITION_FAILED:
+            return False
+        raise StaleWrite(f"transaction refused: {refused}")
+
+    def _transact(self, writes: list[Write]) -> list[str]:
+        """Why each statement was refused, empty when the transaction went through."""
+        try:
+            self._client.transact_write_items(TransactItems=writes)  # type: ignore[arg-type]
+        except Exception as error:
+            if error_code(error) == "TransactionCanceledException":
+                return cancellation_codes(error)
+            raise
+        return []

@@ -1,0 +1,89 @@
+"""The transitions in memory: checks first, then writes, all under the world's lock."""
+
+from dataclasses import replace
+
+from gpupool.artifacts.model import Artifact
+from gpupool.clock import Clock
+from gpupool.idempotency.memory import MemoryIdempotencyStore
+from gpupool.idempotency.model import IdempotencyRecord
+from gpupool.jobs.model import Job
+from gpupool.ledger.memory import MemoryLedgerStore
+from gpupool.ledger.model import Transfer
+from gpupool.transitions.store import Ending, Obstacle, SubmitRefused
+from gpupool.units.memory import MemoryUnitStore
+from gpupool.units.model import Unit
+from gpupool.uploads.model import UploadKind, UploadStatus, owner_kind
+from gpupool.world import World
+
+
+class MemoryTransitions:
+    def __init__(self, world: World, clock: Clock) -> None:
+        self._world = world
+        self._units = MemoryUnitStore(world)
+        self._ledger = MemoryLedgerStore(world)
+        self._idempotency = MemoryIdempotencyStore(world, clock)
+
+    def submit(self, job: Job, *, hold: Transfer, record: IdempotencyRecord | None) -> None:
+        with self._world.lock:
+            obstacles = frozenset(self._obstacles(job, hold, record))
+            if obstacles:
+                raise SubmitRefused(obstacles)
+            self._world.jobs[job.id] = job
+            self._ledger.write(hold)
+            if record is not None:
+                self._world.idempotency[record.id] = record
+            self._use(job, in_use=True)
+
+    def finish_unit(self, unit: Unit, artifacts: tuple[Artifact, ...]) -> Unit:
+        with self._world.lock:
+            finished = self._units.replace(unit)
+            shelf = self._world.artifacts.setdefault(unit.job_id, {})
+            shelf.update({artifact.id: artifact for artifact in artifacts})
+            return finished
+
+    def settle(self, unit: Unit, debit: Transfer) -> bool:
+        with self._world.lock:
+            if self._ledger.is_posted(debit):
+                return False
+            self._ledger.write(debit)
+            job = self._world.jobs[unit.job_id]
+            spent = job.credits_spent + debit.amount
+            self._world.jobs[job.id] = replace(job, units_completed=job.units_completed + 1, credits_spent=spent)
+            return True
+
+    def close(self, job: Job, ending: Ending) -> bool:
+        with self._world.lock:
+            stored = self._world.jobs[job.id]
+            if not stored.is_live:
+                return False
+            ended = replace(stored, status=ending.status, failure=ending.failure, finished_at=ending.at, task_token=None)
+            self._world.jobs[job.id] = ended
+            if ending.release is not None:
+                self._ledger.write(ending.release)
+            self._use(job, in_use=False)
+            return True
+
+    def _obstacles(self, job: Job, hold: Transfer, record: IdempotencyRecord | None) -> list[Obstacle]:
+        found = []
+        if record is not None and self._idempotency.get(record.id) is not None:
+            found.append(Obstacle.IDEMPOTENCY_KEY_USED)
+        if not self._ledger.covers(hold):
+            found.append(Obstacle.CREDIT_INSUFFICIENT)
+        for key, obstacle in zip(_upload_keys(job), (Obstacle.DATASET_NOT_READY, Obstacle.PACKAGE_NOT_READY), strict=True):
+            upload = self._world.uploads.get(key)
+            if upload is None or upload.status is not UploadStatus.READY:
+                found.append(obstacle)
+        return found
+
+    def _use(self, job: Job, *, in_use: bool) -> None:
+        for key in _upload_keys(job):
+            upload = self._world.uploads[key]
+            live = upload.live_jobs | {job.id} if in_use else upload.live_jobs - {job.id}
+            self._world.uploads[key] = replace(upload, live_jobs=live)
+
+
+def _upload_keys(job: Job) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (
+        (owner_kind(job.customer_id, UploadKind.DATASET), job.dataset.id),
+        (owner_kind(job.customer_id, UploadKind.TRAINING_PACKAGE), job.package.id),
+    )

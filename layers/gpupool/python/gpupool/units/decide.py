@@ -1,0 +1,159 @@
+"""What may happen to a unit: pure moves from one row to the next. Whoever applies a move writes it over the version it
+was decided on; when that fails, the row is read and decided again."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from gpupool.units.model import Failure, LeaseState, Unit, UnitStatus, Worker
+from gpupool.wire.failures import FailureCode, blame_of, may_retry
+from gpupool.wire.units import Doorway, FailRequest, Lease
+
+
+class Refusal(StrEnum):
+    """Why a claim is refused; the doorbell is answered accordingly."""
+
+    GONE = "gone"  # nobody is needed: silence the bell
+    LEASED = "leased"  # ring again when the lease may have lapsed
+    NOT_SUITABLE = "not_suitable"  # ring elsewhere at once
+    EXHAUSTED = "exhausted"  # the last lease lapsed: fail the unit
+
+
+class Standing(StrEnum):
+    """How a report's lease stands to the row."""
+
+    HOLDS = "holds"
+    REPEATED = "repeated"  # this very lease has reported before: the answer is the same
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A new lease, ready to be written."""
+
+    token: str
+    expires_at: datetime
+    doorway: Doorway
+
+
+def refuse_claim(unit: Unit | None, worker: Worker, *, now: datetime) -> Refusal | None:
+    """Why ``worker`` may not have the unit now; None when it may. Only a lapsed lease frees a running unit."""
+    if unit is None or unit.is_final or unit.status is UnitStatus.WAITING:
+        return Refusal.GONE
+    if unit.work.required_vram_mb > worker.vram_mb or unit.work.required_disk_mb > worker.disk_free_mb:
+        return Refusal.NOT_SUITABLE
+    if unit.lease is not None and unit.lease.expires_at > now:
+        return Refusal.LEASED
+    return Refusal.EXHAUSTED if unit.attempt >= unit.max_attempts else None
+
+
+def claimed(unit: Unit, worker: Worker, terms: Terms, *, now: datetime) -> Unit:
+    """The unit on its next attempt, leased to ``worker``."""
+    lease = LeaseState(
+        token=terms.token,
+        node_id=worker.node_id,
+        node_name=worker.node_name,
+        expires_at=terms.expires_at,
+        queue_url=terms.doorway.queue_url,
+        receipt_handle=terms.doorway.receipt_handle,
+    )
+    return replace(
+        unit,
+        status=UnitStatus.RUNNING,
+        attempt=unit.attempt + 1,
+        lease=lease,
+        node_name=worker.node_name,
+        started_at=now,
+        progress_fraction=None,
+        progress_stage="claimed",
+        metrics={},
+    )
+
+
+def standing(unit: Unit | None, lease: Lease) -> Standing:
+    """Whether the holder of ``lease`` may report. An overdue report is welcome until somebody else has claimed the unit."""
+    if unit is None:
+        return Standing.LOST
+    held = unit.lease
+    if unit.status is UnitStatus.RUNNING and held and (unit.attempt, held.token) == (lease.attempt, lease.lease_token):
+        return Standing.HOLDS
+    return Standing.REPEATED if unit.completed_by == lease.lease_token else Standing.LOST
+
+
+def completed(
+    unit: Unit, *, lease: Lease, metrics: dict[str, float], runtime_seconds: float, credits: int, now: datetime
+) -> Unit:
+    """The unit with a result; ``credits`` is what it costs and is debited because of this write."""
+    return replace(
+        unit,
+        status=UnitStatus.COMPLETED,
+        lease=None,
+        metrics=metrics or unit.metrics,
+        progress_fraction=1.0,
+        progress_stage="completed",
+        finished_at=now,
+        runtime_seconds=runtime_seconds,
+        credits=credits,
+        failure=None,
+        completed_by=lease.lease_token,
+    )
+
+
+def observed_runtime(unit: Unit, *, reported: float, now: datetime) -> float:
+    """Seconds to charge for: what the node reports, but never more than passed here since its claim."""
+    passed = (now - (unit.started_at or now)).total_seconds()
+    return max(0.0, min(reported, passed))
+
+
+def failed(unit: Unit, report: FailRequest, *, now: datetime) -> Unit:
+    """The unit after a failed attempt: queued again while its cause and its attempts allow, failed for good otherwise."""
+    failure = Failure(
+        code=report.code,
+        blame=blame_of(report.code),
+        message=report.message,
+        unit_id=unit.id,
+        attempt=unit.attempt,
+        exit_code=report.exit_code,
+        log_tail=report.log_tail,
+    )
+    ended = replace(unit, lease=None, failure=failure, completed_by=report.lease.lease_token)
+    if may_retry(report.code, attempt=unit.attempt, max_attempts=unit.max_attempts):
+        return replace(ended, status=UnitStatus.QUEUED, queued_at=now, progress_stage="retrying")
+    return replace(ended, status=UnitStatus.FAILED, finished_at=now, runtime_seconds=report.runtime_seconds)
+
+
+def exhausted(unit: Unit, *, now: datetime) -> Unit:
+    """The unit after its last lease lapsed without a report."""
+    message = f"The node stopped reporting on attempt {unit.attempt} of {unit.max_attempts}."
+    return _failed_by_platform(unit, FailureCode.LEASE_EXPIRED, message, now=now)
+
+
+def undeliverable(unit: Unit, *, now: datetime) -> Unit:
+    """The unit after its bell rang in vain for too long."""
+    message = "No suitable node took the unit in time. Submit the job again, or ask for less VRAM or disk."
+    return _failed_by_platform(unit, FailureCode.DISPATCH_FAILED, message, now=now)
+
+
+def _failed_by_platform(unit: Unit, code: FailureCode, message: str, *, now: datetime) -> Unit:
+    failure = Failure(code=code, blame=blame_of(code), message=message, unit_id=unit.id, attempt=unit.attempt)
+    return replace(unit, status=UnitStatus.FAILED, lease=None, failure=failure, finished_at=now)
+
+
+def queued(unit: Unit, *, now: datetime) -> Unit:
+    """The unit once its needs are met."""
+    return replace(unit, status=UnitStatus.QUEUED, queued_at=now)
+
+
+def cancelled(unit: Unit, *, now: datetime) -> Unit:
+    """The unit when its job ends without it; a holder learns of it at its next heartbeat."""
+    return replace(unit, status=UnitStatus.CANCELLED, lease=None, finished_at=now)
+
+
+def is_ready(unit: Unit) -> bool:
+    """Whether the unit waits for nothing but its release."""
+    return unit.status is UnitStatus.WAITING and not unit.open_needs
+
+
+def bell_is_stale(unit: Unit, *, now: datetime, patience: timedelta) -> bool:
+    """Whether a queued unit has waited longer than it makes sense to keep ringing."""
+    return unit.status is UnitStatus.QUEUED and unit.queued_at is not None and now - unit.queued_at > patience

@@ -1,0 +1,79 @@
+"""What a claim hands over: the work, where its inputs lie and the bounds it must keep."""
+
+from collections.abc import Callable
+
+from gpupool.artifacts.model import Artifact
+from gpupool.jobs.model import Job, Source
+from gpupool.units.model import LeaseState, Unit
+from gpupool.wire.units import (
+    ArtifactKind,
+    DatasetInput,
+    Download,
+    Limits,
+    NeedInput,
+    NeedOutput,
+    UnitGrant,
+)
+
+_MEMORY_MB = 8_192
+_PROCESSES = 256
+_LOG_BYTES = 10 * 1024 * 1024
+_OUTPUT_BYTES = 5 * 1024**3  # the most that one presigned PUT may carry
+# What dependents can use; logs and metrics of a need stay where they are unless an objective is read from them.
+_PASSED_ON = frozenset({ArtifactKind.MODEL, ArtifactKind.METRICS, ArtifactKind.CHECKPOINT})
+
+Presign = Callable[[str, str], str]
+
+
+def build_grant(
+    unit: Unit, lease: LeaseState, job: Job, needs: tuple[tuple[Unit, tuple[Artifact, ...]], ...], presign: Presign
+) -> UnitGrant:
+    """The grant of ``unit`` under ``lease``; ``presign(key, file name)`` makes the download URLs."""
+    work = unit.work
+    return UnitGrant(
+        unit_id=unit.id,
+        job_id=unit.job_id,
+        name=unit.name,
+        role=work.role,
+        kind=work.kind,
+        attempt=unit.attempt,
+        lease_token=lease.token,
+        lease_expires_at=lease.expires_at,
+        required_vram_mb=work.required_vram_mb,
+        entry=work.entry,
+        parameters=dict(work.parameters),
+        args=list(work.args),
+        requirements=work.requirements,
+        objective=work.objective,
+        goal=work.goal,
+        package=_download(job.package, presign),
+        dataset=DatasetInput(
+            name=job.dataset.name, content_type=job.dataset.content_type, download=_download(job.dataset, presign)
+        ),
+        needs=[_need(need, artifacts, presign) for need, artifacts in needs],
+        limits=Limits(
+            wall_seconds=work.max_runtime_seconds,
+            memory_mb=_MEMORY_MB,
+            disk_mb=work.required_disk_mb,
+            processes=_PROCESSES,
+            log_bytes=_LOG_BYTES,
+            output_bytes=_OUTPUT_BYTES,
+        ),
+    )
+
+
+def _download(source: Source, presign: Presign) -> Download:
+    return Download(url=presign(source.key, source.name), sha256=source.sha256, size_bytes=source.size_bytes)
+
+
+def _need(need: Unit, artifacts: tuple[Artifact, ...], presign: Presign) -> NeedInput:
+    outputs = [
+        NeedOutput(
+            name=artifact.name,
+            kind=artifact.kind,
+            download=Download(url=presign(artifact.key, artifact.name), sha256=artifact.sha256, size_bytes=artifact.size_bytes),
+        )
+        for artifact in artifacts
+        if artifact.kind in _PASSED_ON
+    ]
+    return NeedInput(unit_name=need.name, role=need.work.role, outputs=outputs)

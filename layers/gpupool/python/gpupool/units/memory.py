@@ -1,0 +1,70 @@
+"""Units in memory."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from gpupool.errors import StaleWrite
+from gpupool.ids import job_of
+from gpupool.pages import Key, Page
+from gpupool.units.model import Unit, UnitStatus
+from gpupool.wire.units import Lease, Progress
+from gpupool.world import World
+
+
+class MemoryUnitStore:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def add_all(self, units: tuple[Unit, ...]) -> None:
+        with self._world.lock:
+            for unit in units:
+                self._world.units.setdefault(unit.job_id, {}).setdefault(unit.id, unit)
+
+    def get(self, unit_id: str) -> Unit | None:
+        with self._world.lock:
+            return self._world.units.get(job_of(unit_id), {}).get(unit_id)
+
+    def all_of(self, job_id: str) -> tuple[Unit, ...]:
+        with self._world.lock:
+            rows = self._world.units.get(job_id, {})
+            return tuple(rows[key] for key in sorted(rows))
+
+    def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Unit]:
+        after = key["unit_id"] if key else ""
+        units = [unit for unit in self.all_of(job_id) if unit.id > after]
+        last = units[limit - 1] if len(units) > limit else None
+        return Page(tuple(units[:limit]), {"job_id": job_id, "unit_id": last.id} if last else None)
+
+    def replace(self, unit: Unit) -> Unit:
+        with self._world.lock:
+            stored = self.get(unit.id)
+            if stored is None or stored.version != unit.version:
+                raise StaleWrite(unit.id)
+            return self.write(replace(unit, version=unit.version + 1))
+
+    def renew(self, unit_id: str, *, lease: Lease, expires_at: datetime, progress: Progress) -> Unit | None:
+        with self._world.lock:
+            unit = self.get(unit_id)
+            if unit is None or unit.status is not UnitStatus.RUNNING or unit.lease is None:
+                return None
+            if (unit.attempt, unit.lease.token) != (lease.attempt, lease.lease_token):
+                return None
+            renewed = replace(
+                unit,
+                lease=replace(unit.lease, expires_at=expires_at),
+                progress_fraction=unit.progress_fraction if progress.fraction is None else progress.fraction,
+                progress_stage=progress.stage,
+                metrics=dict(progress.metrics),
+                version=unit.version + 1,
+            )
+            return self.write(renewed)
+
+    def open_edge(self, unit_id: str, *, need: int) -> Unit:
+        with self._world.lock:
+            unit = self._world.units[job_of(unit_id)][unit_id]
+            return self.write(replace(unit, open_needs=unit.open_needs - {need}, version=unit.version + 1))
+
+    def write(self, unit: Unit) -> Unit:
+        """Puts a row as it is; for transitions, which check before they write."""
+        self._world.units[unit.job_id][unit.id] = unit
+        return unit

@@ -1,0 +1,31 @@
+"""Where units are kept."""
+
+from datetime import datetime
+from typing import Protocol
+
+from gpupool.pages import Key, Page
+from gpupool.units.model import Unit
+from gpupool.wire.units import Lease, Progress
+
+
+class UnitStore(Protocol):
+    """Every read is consistent: units decide about leases and money."""
+
+    def add_all(self, units: tuple[Unit, ...]) -> None:
+        """Adds units; those that exist stay as they are, so adding a plan twice changes nothing."""
+
+    def get(self, unit_id: str) -> Unit | None: ...
+
+    def all_of(self, job_id: str) -> tuple[Unit, ...]:
+        """A job's units by index."""
+
+    def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Unit]: ...
+
+    def replace(self, unit: Unit) -> Unit:
+        """Writes ``unit`` over the version it was made from and returns it with the next one; StaleWrite otherwise."""
+
+    def renew(self, unit_id: str, *, lease: Lease, expires_at: datetime, progress: Progress) -> Unit | None:
+        """Extends a running lease in one conditional write; None when that attempt does not hold the unit any more."""
+
+    def open_edge(self, unit_id: str, *, need: int) -> Unit:
+        """Removes one met need. Removing it twice is the same as once."""

@@ -1,0 +1,56 @@
+"""What must happen because a row was written. Delivered at least once, in order per row, so every act may be repeated."""
+
+from gpupool.dispatch.queue import Queue
+from gpupool.ids import unit_id as id_of
+from gpupool.jobs.model import Job, JobStatus
+from gpupool.jobs.store import JobStore
+from gpupool.units.model import Unit, UnitStatus
+from gpupool.units.store import UnitStore
+from gpupool.wire.joining import Doorbell
+from gpupool.workflow.decide import wakes
+from gpupool.workflow.executions import Executions
+from gpupool.workflow.model import Outcome
+from gpupool.workflow.settle import Settlement
+
+
+class Outbox:
+    def __init__(
+        self, *, jobs: JobStore, units: UnitStore, queue: Queue, executions: Executions, settlement: Settlement
+    ) -> None:
+        self._jobs = jobs
+        self._units = units
+        self._queue = queue
+        self._executions = executions
+        self._settlement = settlement
+
+    def job_written(self, before: Job | None, after: Job) -> None:
+        """A new job starts its execution; a cancel wakes it. One that does not wait yet sees the cancel by itself."""
+        if before is None and after.status is JobStatus.QUEUED:
+            self._executions.start(after.id)
+        elif after.cancel_requested_at is not None and (before is None or before.cancel_requested_at is None):
+            job = self._jobs.get(after.id)
+            if job is not None and job.is_live and job.task_token is not None:
+                self._executions.resume(job.task_token, Outcome.ADVANCE)
+
+    def unit_written(self, before: Unit | None, after: Unit) -> None:
+        """A queued unit rings its bell, a completed one is paid and opens what needs it, a broken one ends the job."""
+        if before is not None and before.status is after.status:
+            return
+        if after.status is UnitStatus.QUEUED:
+            self._ring(after)
+        elif after.status is UnitStatus.COMPLETED:
+            self._settlement.settle(after)
+            opened = tuple(self._units.open_edge(id_of(after.job_id, index), need=after.index) for index in after.dependents)
+            self._wake(after.job_id, opened=opened, broken=False)
+        elif after.status in (UnitStatus.FAILED, UnitStatus.REJECTED):
+            self._wake(after.job_id, opened=(), broken=True)
+
+    def _ring(self, unit: Unit) -> None:
+        bell = Doorbell(job_id=unit.job_id, unit_id=unit.id, attempt=unit.attempt)
+        url = self._queue.queue_url(unit.pool, unit.capability)
+        self._queue.ring(url, bell, group=unit.customer_id)
+
+    def _wake(self, job_id: str, *, opened: tuple[Unit, ...], broken: bool) -> None:
+        job = self._jobs.get(job_id)
+        if job is not None and job.task_token is not None and wakes(job, opened=opened, broken=broken):
+            self._executions.resume(job.task_token, Outcome.ADVANCE)

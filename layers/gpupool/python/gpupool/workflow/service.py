@@ -1,0 +1,138 @@
+"""The steps of a training job's execution. Each may run twice and may die half-way: all they do is conditional or derived."""
+
+from collections.abc import Callable
+
+from gpupool.clock import Clock
+from gpupool.errors import StaleWrite
+from gpupool.jobs.model import Job, JobStatus
+from gpupool.jobs.store import JobStore
+from gpupool.ledger.model import release
+from gpupool.planning.manifest import manifest_from_dict
+from gpupool.planning.model import PlanRequest
+from gpupool.planning.plan import plan
+from gpupool.planning.to_units import units_of
+from gpupool.transitions.store import Ending, Transitions
+from gpupool.units import decide as moves
+from gpupool.units.model import Failure, Unit, UnitStatus
+from gpupool.units.store import UnitStore
+from gpupool.wire.failures import FailureCode, blame_of
+from gpupool.workflow.decide import first_failure, outcome_of, ready_units, unspent
+from gpupool.workflow.executions import Executions
+from gpupool.workflow.model import Outcome
+from gpupool.workflow.settle import Settlement
+
+_STATUS: dict[Outcome, JobStatus] = {
+    Outcome.COMPLETED: JobStatus.COMPLETED,
+    Outcome.FAILED: JobStatus.FAILED,
+    Outcome.CANCELLED: JobStatus.CANCELLED,
+}
+
+
+class TrainingWorkflow:
+    """Plan, advance, close. ``advance`` is the only one that releases units, and there is one execution per job."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        units: UnitStore,
+        transitions: Transitions,
+        executions: Executions,
+        settlement: Settlement,
+        clock: Clock,
+    ) -> None:
+        self._jobs = jobs
+        self._units = units
+        self._transitions = transitions
+        self._executions = executions
+        self._settlement = settlement
+        self._clock = clock
+
+    def plan(self, job_id: str) -> Outcome:
+        """Writes the job's units, once. A job that was cancelled before is not planned."""
+        job = self._jobs.begin_planning(job_id)
+        if job is None or job.cancel_requested_at is not None:
+            return outcome_of(self._existing(job_id), ())
+        request = PlanRequest(
+            required_vram_mb=job.required_vram_mb,
+            required_disk_mb=job.required_disk_mb,
+            max_runtime_seconds=job.max_runtime_seconds,
+            parameters=job.parameters,
+        )
+        now = self._clock.now()
+        units = units_of(plan(manifest_from_dict(job.manifest), request), job, now)
+        self._units.add_all(units)
+        self._jobs.begin_running(job_id, units_total=len(units), at=now)
+        return Outcome.ADVANCE
+
+    def advance(self, job_id: str, task_token: str) -> None:
+        """Releases what is ready; wakes the execution itself when the job is over, else leaves that to the outbox.
+
+        The token is parked before the rows are read: whatever is written after the read finds the token, whatever was
+        written before it is in the read. No wake-up can fall between.
+        """
+        job = self._jobs.park(job_id, task_token=task_token)
+        if job is None:
+            self._executions.resume(task_token, Outcome.FAILED)
+            return
+        units = self._units.all_of(job_id)
+        outcome = outcome_of(job, units)
+        if outcome is not Outcome.ADVANCE:
+            self._executions.resume(task_token, outcome)
+            return
+        for unit in ready_units(units):
+            self._apply(unit, lambda fresh: moves.queued(fresh, now=self._clock.now()) if moves.is_ready(fresh) else None)
+
+    def close(self, job_id: str, outcome: Outcome, *, error: str | None = None) -> None:
+        """Ends the job: cancels what still runs, pays what was completed, returns the rest of the hold."""
+        job = self._existing(job_id)
+        if not job.is_live:
+            return
+        for unit in self._units.all_of(job_id):
+            self._apply(unit, lambda fresh: None if fresh.is_final else moves.cancelled(fresh, now=self._clock.now()))
+        units = self._units.all_of(job_id)
+        completed = [unit for unit in units if unit.status is UnitStatus.COMPLETED]
+        if job.units_completed < len(completed):
+            for unit in completed:
+                self._settlement.settle(unit)
+        self._transitions.close(job, self._ending(job, units, outcome, error))
+
+    def _ending(self, job: Job, units: tuple[Unit, ...], outcome: Outcome, error: str | None) -> Ending:
+        now = self._clock.now()
+        rest = unspent(job, units)
+        failure = first_failure(units) if outcome is Outcome.FAILED else None
+        if outcome is Outcome.FAILED and failure is None:
+            failure = _platform_failure(error)
+        return Ending(
+            status=_STATUS[outcome],
+            failure=failure,
+            release=release(customer_id=job.customer_id, job_id=job.id, amount=rest, at=now) if rest else None,
+            at=now,
+        )
+
+    def _apply(self, unit: Unit, move: Callable[[Unit], Unit | None]) -> None:
+        """Writes a move; a row that changed meanwhile is decided again, until there is nothing to do."""
+        current: Unit | None = unit
+        while current is not None:
+            moved = move(current)
+            if moved is None:
+                return
+            try:
+                self._units.replace(moved)
+            except StaleWrite:
+                current = self._units.get(unit.id)
+            else:
+                return
+
+    def _existing(self, job_id: str) -> Job:
+        job = self._jobs.get(job_id)
+        if job is None:
+            raise LookupError(f"job {job_id} is not in the table")
+        return job
+
+
+def _platform_failure(error: str | None) -> Failure:
+    """What a customer is told when no unit failed. The step's error stays in the execution's history and the logs."""
+    code = FailureCode.PLANNING_FAILED if error and "Plan" in error else FailureCode.INTERNAL
+    message = "The platform could not finish the job; nothing unfinished was charged."
+    return Failure(code=code, blame=blame_of(code), message=message)
