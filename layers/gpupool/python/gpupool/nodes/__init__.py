@@ -1,0 +1,1 @@
+"""The machines of the pool: how they join, prove who they are, and what they may receive."""
