@@ -14,6 +14,11 @@ class UploadKind(StrEnum):
 class UploadStatus(StrEnum):
     PENDING = "pending_upload"
     READY = "ready"
+    # Its bytes are going; no job can take it any more.
+    DELETING = "deleting"
+
+
+MAX_BYTES = {UploadKind.DATASET: 5_000_000_000, UploadKind.TRAINING_PACKAGE: 100_000_000}
 
 
 @dataclass(frozen=True, slots=True)

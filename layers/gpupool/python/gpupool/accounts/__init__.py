@@ -1,0 +1,1 @@
+"""Customers, their portal sessions and their API keys."""

@@ -1,0 +1,35 @@
+"""Where customers, sessions and API keys are kept. Every read that proves identity is one consistent read."""
+
+from datetime import datetime
+from typing import Protocol
+
+from gpupool.accounts.model import ApiKey, Customer, Session
+from gpupool.pages import Key, Page
+
+
+class AccountStore(Protocol):
+    def add_customer(self, customer: Customer) -> None:
+        """AlreadyExists when the e-mail address, in any letter case, has an account."""
+
+    def customer(self, customer_id: str) -> Customer | None: ...
+
+    def customer_by_email(self, email: str) -> Customer | None: ...
+
+    def add_session(self, session: Session) -> None: ...
+
+    def session(self, token_sha256: str) -> Session | None:
+        """May answer an expired one: expiry is the caller's to check."""
+
+    def remove_session(self, token_sha256: str) -> None:
+        """Removing one that is gone is no error."""
+
+    def add_key(self, key: ApiKey) -> None:
+        """AlreadyExists when the lookup prefix is taken, by whomever."""
+
+    def key(self, lookup: str) -> ApiKey | None: ...
+
+    def keys(self, customer_id: str, *, limit: int, key: Key | None) -> Page[ApiKey]:
+        """A customer's keys, newest first, revoked ones too; a key made this moment may be missing."""
+
+    def revoke_key(self, lookup: str, *, customer_id: str, at: datetime) -> ApiKey:
+        """Notes the first revocation's time; StaleWrite when this customer has no such key."""

@@ -1,0 +1,111 @@
+"""Accounts in memory and in DynamoDB answer alike."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from gpupool.accounts.dynamo import DynamoAccountStore
+from gpupool.accounts.memory import MemoryAccountStore
+from gpupool.accounts.model import ApiKey, Customer, Scope, Session
+from gpupool.accounts.store import AccountStore
+from gpupool.errors import AlreadyExists, StaleWrite
+from gpupool.world import World
+from tests.support.tables import create_tables
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ADA = Customer("c-ada", "Ada@example.com", "Ada", "$argon2id$x", NOW)
+
+
+@pytest.fixture(params=["memory", "dynamo"])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountStore]:
+    if request.param == "memory":
+        yield MemoryAccountStore(World())
+        return
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        create_tables(client, "customers", "keys")
+        yield DynamoAccountStore(client, customers_table="customers", keys_table="keys")
+
+
+def a_key(lookup: str = "0a1b2c3d", *, customer_id: str = ADA.id, minute: int = 0) -> ApiKey:
+    scopes = frozenset({Scope.DATASET_WRITE, Scope.ARTIFACT_READ})
+    return ApiKey(lookup, customer_id, "laptop", "ab" * 32, scopes, NOW + timedelta(minutes=minute))
+
+
+def test_a_customer_is_found_by_id_and_by_address_in_any_case(store: AccountStore) -> None:
+    store.add_customer(ADA)
+    assert store.customer(ADA.id) == ADA
+    assert store.customer_by_email("aDA@EXAMPLE.com") == ADA
+    assert store.customer_by_email("bob@example.com") is None
+    assert store.customer("c-bob") is None
+
+
+def test_an_address_has_one_account(store: AccountStore) -> None:
+    store.add_customer(ADA)
+    with pytest.raises(AlreadyExists):
+        store.add_customer(Customer("c-other", "ADA@example.com", "Other", "h", NOW))
+    assert store.customer("c-other") is None
+
+
+def test_a_session_is_found_until_it_is_removed(store: AccountStore) -> None:
+    session = Session("cd" * 32, ADA.id, NOW, NOW + timedelta(hours=12))
+    store.add_session(session)
+    assert store.session(session.token_sha256) == session
+    store.remove_session(session.token_sha256)
+    store.remove_session(session.token_sha256)
+    assert store.session(session.token_sha256) is None
+
+
+def test_a_key_is_found_by_its_prefix(store: AccountStore) -> None:
+    store.add_key(a_key())
+    assert store.key("0a1b2c3d") == a_key()
+    assert store.key("ffffffff") is None
+
+
+def test_a_prefix_belongs_to_the_first_who_takes_it(store: AccountStore) -> None:
+    store.add_key(a_key())
+    with pytest.raises(AlreadyExists):
+        store.add_key(a_key(customer_id="c-bob"))
+    assert store.key("0a1b2c3d") == a_key()
+
+
+def test_keys_are_listed_newest_first_in_pages_without_sessions_or_strangers(store: AccountStore) -> None:
+    for minute in range(5):
+        store.add_key(a_key(f"0000000{minute}", minute=minute))
+    store.add_key(a_key("ffffffff", customer_id="c-bob"))
+    store.add_session(Session("cd" * 32, ADA.id, NOW, NOW + timedelta(hours=12)))
+    seen: list[str] = []
+    key = None
+    for _ in range(3):
+        page = store.keys(ADA.id, limit=2, key=key)
+        seen += [found.lookup for found in page.items]
+        key = page.next_key
+    assert seen == ["00000004", "00000003", "00000002", "00000001", "00000000"]
+    assert key is None
+
+
+def test_the_last_full_page_says_that_it_is_the_last(store: AccountStore) -> None:
+    store.add_key(a_key("00000001"))
+    store.add_key(a_key("00000002", minute=1))
+    assert store.keys(ADA.id, limit=2, key=None).next_key is None
+
+
+def test_revoking_keeps_the_first_time(store: AccountStore) -> None:
+    store.add_key(a_key())
+    first = store.revoke_key("0a1b2c3d", customer_id=ADA.id, at=NOW)
+    again = store.revoke_key("0a1b2c3d", customer_id=ADA.id, at=NOW + timedelta(hours=1))
+    assert first.revoked_at == again.revoked_at == NOW
+    assert store.key("0a1b2c3d") == first
+
+
+@pytest.mark.parametrize("lookup", ["0a1b2c3d", "ffffffff"])
+def test_nobody_revokes_a_key_that_is_not_theirs(store: AccountStore, lookup: str) -> None:
+    store.add_key(a_key())
+    with pytest.raises(StaleWrite):
+        store.revoke_key(lookup, customer_id="c-bob", at=NOW)
+    assert store.key("0a1b2c3d") == a_key()
