@@ -1,0 +1,1 @@
+"""The laptop runtime: the synthesised template on a pinned AWS emulator."""

@@ -1,0 +1,98 @@
+"""Synthesising the CDK app for the laptop, once per content of what goes into it."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from infra.toolchain import bundled_node
+from local.layout import PROJECT_PYTHON, REPO_ROOT, SYNTH_CACHE
+
+_INPUTS = ("infra", "functions", "layers", "cdk.json", "pyproject.toml")
+_IGNORED_PARTS = {"__pycache__"}
+_KEPT_ASSEMBLIES = 3
+_CONTEXT = {"stage": "local", "bundle_deps": "false"}
+_ERROR_TAIL_LINES = 30
+
+
+class SynthError(Exception):
+    """The CDK app failed; the message ends with what it printed."""
+
+
+def assembly(*, progress: Callable[[str], None], cache: Path = SYNTH_CACHE) -> Path:
+    """The cloud assembly of the present sources, from the cache when nothing that goes into it changed."""
+    folder = cache / content_hash()
+    if (folder / "manifest.json").exists():
+        os.utime(folder)
+        progress("template is unchanged")
+        return folder
+    started = time.monotonic()
+    cache.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix="draft-", dir=cache))
+    try:
+        _synthesise(draft)
+        _publish(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    _forget_old(cache, keep=folder)
+    progress(f"template synthesised in {time.monotonic() - started:.1f} s")
+    return folder
+
+
+def content_hash() -> str:
+    """A digest of every file that the template or its assets are made from."""
+    digest = hashlib.sha256(json.dumps(_CONTEXT, sort_keys=True).encode())
+    for path in _input_files():
+        digest.update(str(path.relative_to(REPO_ROOT)).encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:24]
+
+
+def _input_files() -> Iterator[Path]:
+    for name in _INPUTS:
+        root = REPO_ROOT / name
+        if root.is_file():
+            yield root
+        for path in sorted(root.rglob("*")) if root.is_dir() else ():
+            if path.is_file() and path.suffix != ".pyc" and not _IGNORED_PARTS & set(path.parts):
+                yield path
+
+
+def _synthesise(outdir: Path) -> None:
+    environment = {**os.environ, "CDK_OUTDIR": str(outdir), "CDK_CONTEXT_JSON": json.dumps(_CONTEXT)}
+    environment["CDK_VALIDATION"] = "false"
+    node = bundled_node()
+    if node is not None:
+        environment.setdefault("JSII_NODE", str(node))
+    result = subprocess.run(
+        [str(PROJECT_PYTHON), "-m", "infra.app"],
+        cwd=REPO_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        tail = "\n".join((result.stdout + result.stderr).splitlines()[-_ERROR_TAIL_LINES:])
+        raise SynthError(f"the template could not be synthesised:\n{tail}")
+
+
+def _publish(draft: Path, folder: Path) -> None:
+    """Two runs may synthesise the same content at once; the first one's assembly stays."""
+    try:
+        draft.rename(folder)
+    except OSError:
+        if not (folder / "manifest.json").exists():
+            raise
+
+
+def _forget_old(cache: Path, *, keep: Path) -> None:
+    folders = [path for path in cache.iterdir() if path.is_dir() and path != keep and not path.name.startswith("draft-")]
+    folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in folders[_KEPT_ASSEMBLIES - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)
