@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from examples.build import DATASETS, HERE, UnknownExampleError, build, pack
+from gpupool.planning.manifest import decode_manifest, parse_manifest
 
 NAMES = sorted(DATASETS)
 
@@ -69,12 +70,14 @@ def test_job_overrides_only_what_the_manifest_declares(name: str, tmp_path: Path
     assert job["max_runtime_seconds"] > 0
 
 
-def test_sweep_has_at_least_six_parameter_sets() -> None:
-    sizes = [len(values) for values in manifest_of("digits-sweep")["sweep"]["grid"].values()]
-    lanes = 1
-    for size in sizes:
-        lanes *= size
-    assert lanes >= 6
+@pytest.mark.parametrize(
+    ("name", "strategy", "lanes"), [("char-lm", "single", 0), ("digits-mlp", "single", 0), ("digits-sweep", "sweep", 6)]
+)
+def test_platform_reads_the_manifest(name: str, strategy: str, lanes: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(build(name, tmp_path).package_path) as archive:
+        manifest = parse_manifest(decode_manifest(archive.read("gpu-agent.toml")), archive.namelist())
+    assert manifest.strategy == strategy
+    assert len(manifest.parameter_sets) == lanes
 
 
 def test_datasets_stay_small_enough_to_keep_in_the_repository() -> None:
