@@ -26,8 +26,8 @@ class GpuPoolStack(Stack):
         self.tables = Tables(self, "Tables", settings=settings)
         self.queues = JobQueues(self, "Queues", settings=settings, dead_letter_visibility=self.rooms.dead_letter_visibility)
         self.bucket = ArtifactBucket(self, "Artifacts", settings=settings)
-        self.secret = SigningSecret(self, "Signing", settings=settings)
-        self.nodes = NodeIdentity(self, "Nodes", settings=settings, broker=self.rooms.node_api, queues=self.queues)
+        self.secret = SigningSecret(self, "Signing")
+        self.nodes = NodeIdentity(self, "Nodes", broker=self.rooms.node_api, queues=self.queues)
         self.workflow = TrainingWorkflow(
             self,
             "Training",
@@ -61,10 +61,9 @@ class GpuPoolStack(Stack):
             rooms.plan_job,
             rooms.advance_job,
             rooms.close_job,
-            rooms.on_job_written,
             rooms.on_unit_written,
         )
-        tables["jobs"].let_read(rooms.node_api, rooms.on_dead_letter)
+        tables["jobs"].let_read(rooms.node_api, rooms.on_job_written, rooms.on_dead_letter)
         tables["units"].let_read(rooms.customer_api)
         tables["units"].let_read_and_write(
             rooms.node_api,

@@ -1,6 +1,6 @@
 """The two layers of every function: the core, which changes daily, and the third-party packages, which rarely do."""
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Annotations, RemovalPolicy
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -19,6 +19,10 @@ class Layers(Construct):
         core = core_layer_code(compiled=settings.bundle_deps)
         dependencies = dependencies_code() if settings.bundle_deps else placeholder_code()
         self.core = self._layer("Core", code=core, description="The gpupool package")
+        if settings.keeps_data and not settings.bundle_deps:
+            Annotations.of(self).add_warning_v2(
+                "gpupool:no-dependencies", "The third-party layer is empty: do not deploy this."
+            )
         self.dependencies = self._layer("Dependencies", code=dependencies, description="Third-party packages, locked")
 
     @property

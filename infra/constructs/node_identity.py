@@ -6,7 +6,6 @@ from constructs import Construct
 
 from infra.constructs.function import RoomFunction
 from infra.constructs.job_queues import JobQueues
-from infra.settings import StageSettings
 
 _RECEIVE = ["sqs:ReceiveMessage", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"]
 
@@ -14,14 +13,11 @@ _RECEIVE = ["sqs:ReceiveMessage", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"]
 class NodeIdentity(Construct):
     """Only `broker` may assume the role; it narrows each session to one node's own queues."""
 
-    def __init__(
-        self, scope: Construct, construct_id: str, *, settings: StageSettings, broker: RoomFunction, queues: JobQueues
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, broker: RoomFunction, queues: JobQueues) -> None:
         super().__init__(scope, construct_id)
         self.role = iam.Role(
             self,
             "Role",
-            role_name=settings.name("gpupool-node"),
             description="Assumed for home machines, one short session each",
             assumed_by=iam.ArnPrincipal(broker.role.role_arn),
             max_session_duration=Duration.hours(1),

@@ -5,19 +5,17 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.constructs.function import RoomFunction
-from infra.settings import StageSettings
 from infra.suppressions import Because, acknowledge
 
 
 class SigningSecret(Construct):
     """64 random characters."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: StageSettings) -> None:
+    def __init__(self, scope: Construct, construct_id: str) -> None:
         super().__init__(scope, construct_id)
         self.secret = secretsmanager.Secret(
             self,
             "Secret",
-            secret_name=settings.name("gpupool/cursor-signing"),
             description="Signs the cursors of paged lists",
             generate_secret_string=secretsmanager.SecretStringGenerator(password_length=64, exclude_punctuation=True),
             removal_policy=RemovalPolicy.DESTROY,

@@ -10,8 +10,8 @@ from infra.constructs.function import RoomFunction
 from infra.settings import StageSettings
 
 TTL_ATTRIBUTE = "expires_at_epoch"
-_READ = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:ConditionCheckItem"]
-_WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"]
+_READ = ["dynamodb:GetItem", "dynamodb:Query"]
+_WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem"]
 _DELETE = ["dynamodb:DeleteItem"]
 
 
@@ -25,31 +25,30 @@ class Key:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One table. `history` tables hold what happened: no function may delete from them."""
+    """One table. Only from a `deletable` one may functions delete; the others hold what happened."""
 
     name: str
     key: Key
     indexes: dict[str, Key]
     stream: bool = False
     ttl: bool = False
-    history: bool = False
+    deletable: bool = False
 
 
 SPECS = (
     TableSpec("customers", Key("pk"), {}),
-    TableSpec("keys", Key("pk"), {"by_customer": Key("customer_id", "created_at")}, ttl=True),
-    TableSpec("uploads", Key("owner_kind", "id"), {}),
+    TableSpec("keys", Key("pk"), {"by_customer": Key("customer_id", "created_at")}, ttl=True, deletable=True),
+    TableSpec("uploads", Key("owner_kind", "id"), {}, deletable=True),
     TableSpec(
         "jobs",
         Key("job_id"),
         {"by_customer": Key("customer_id", "job_id"), "by_customer_status": Key("customer_status", "job_id")},
         stream=True,
-        history=True,
     ),
-    TableSpec("units", Key("job_id", "unit_id"), {}, stream=True, history=True),
-    TableSpec("artifacts", Key("job_id", "artifact_id"), {}, history=True),
-    TableSpec("ledger", Key("customer_id", "entry_id"), {"by_time": Key("customer_id", "time_key")}, history=True),
-    TableSpec("nodes", Key("pk"), {}, ttl=True),
+    TableSpec("units", Key("job_id", "unit_id"), {}, stream=True),
+    TableSpec("artifacts", Key("job_id", "artifact_id"), {}),
+    TableSpec("ledger", Key("customer_id", "entry_id"), {"by_time": Key("customer_id", "time_key")}),
+    TableSpec("nodes", Key("pk"), {}, ttl=True, deletable=True),
     TableSpec("idempotency", Key("pk"), {}, ttl=True),
 )
 
@@ -69,7 +68,6 @@ class PoolTable(Construct):
             sort_key=_attribute(spec.key.sort) if spec.key.sort else None,
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True),
-            encryption=dynamodb.TableEncryption.AWS_MANAGED,
             stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES if spec.stream else None,
             time_to_live_attribute=TTL_ATTRIBUTE if spec.ttl else None,
             deletion_protection=settings.keeps_data,
@@ -96,10 +94,10 @@ class PoolTable(Construct):
                 function.allow(["dynamodb:Query"], on=[f"{self.table.table_arn}/index/{name}" for name in self._spec.indexes])
 
     def let_read_and_write(self, *functions: RoomFunction) -> None:
-        """Reading, and puts and updates; deletes only where the table is no record of what happened."""
+        """Reading, and puts and updates; deletes only where the table allows them."""
         self.let_read(*functions)
         for function in functions:
-            function.allow(_WRITE if self._spec.history else [*_WRITE, *_DELETE], on=[self.table.table_arn])
+            function.allow([*_WRITE, *_DELETE] if self._spec.deletable else _WRITE, on=[self.table.table_arn])
 
 
 class Tables(Construct):
