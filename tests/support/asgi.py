@@ -20,7 +20,12 @@ class AsgiClient:
             async with httpx.AsyncClient(transport=transport, base_url="http://testserver", headers=self._headers) as client:
                 return await client.request(method, path, **options)
 
-        return asyncio.run(send())
+        # Not asyncio.run: it would take the thread's event loop away from handlers that Mangum runs later.
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(send())
+        finally:
+            loop.close()
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.request("GET", path, **options)

@@ -1,0 +1,26 @@
+"""The node door as an ASGI app."""
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from functions.node_api.deps import speaks_our_protocol
+from functions.node_api.routes import joining, units
+from gpupool.http.envelope import install_error_handlers
+from gpupool.http.request_id import RequestIdMiddleware
+from gpupool.wire.errors import NodeErrorCode
+
+PREFIX = "/api/v1/node"
+# An agent knows only the wire's codes; a path that is not there means that its message is wrong.
+_ROUTING_CODES = dict.fromkeys((404, 405, 413), NodeErrorCode.VALIDATION_FAILED.value)
+
+
+def create_app() -> FastAPI:
+    """The routes, refusals in the envelope, and no document of itself: the contract is ``gpupool.wire``."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    door = APIRouter(prefix=PREFIX, dependencies=[Depends(speaks_our_protocol)])
+    door.include_router(joining.router)
+    door.include_router(units.router)
+    app.include_router(door)
+    install_error_handlers(app, routing_codes=_ROUTING_CODES)
+    # Answers carry keys and presigned URLs.
+    app.add_middleware(RequestIdMiddleware, headers=(("Cache-Control", "no-store"),))
+    return app

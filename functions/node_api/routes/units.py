@@ -1,0 +1,46 @@
+"""What a node does with one unit: claim it or leave it, upload, report."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from functions.node_api.deps import LeasesDep, WorkerDep
+from gpupool.wire.units import (
+    ClaimRequest,
+    CompleteRequest,
+    FailRequest,
+    OutputsRequest,
+    OutputsResponse,
+    ReportResponse,
+    UnitGrant,
+)
+
+router = APIRouter(prefix="/units/{unit_id}")
+
+UnitId = Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}\.[0-9]{5}$")]
+
+
+@router.post("/claim")
+async def claim(unit_id: UnitId, request: ClaimRequest, worker: WorkerDep, leases: LeasesDep) -> UnitGrant:
+    return leases.claim(worker, unit_id, request.doorway)
+
+
+@router.post("/decline", status_code=204)
+async def decline(request: ClaimRequest, worker: WorkerDep, leases: LeasesDep) -> None:
+    """The doorway alone names the bell; the unit's id stands in the path only for who reads the access log."""
+    leases.decline(worker, request.doorway)
+
+
+@router.post("/outputs")
+async def outputs(unit_id: UnitId, request: OutputsRequest, worker: WorkerDep, leases: LeasesDep) -> OutputsResponse:
+    return leases.outputs(worker, unit_id, request)
+
+
+@router.post("/complete")
+async def complete(unit_id: UnitId, request: CompleteRequest, worker: WorkerDep, leases: LeasesDep) -> ReportResponse:
+    return leases.complete(worker, unit_id, request)
+
+
+@router.post("/fail")
+async def fail(unit_id: UnitId, request: FailRequest, worker: WorkerDep, leases: LeasesDep) -> ReportResponse:
+    return leases.fail(worker, unit_id, request)
