@@ -52,20 +52,12 @@ class GpuPoolStack(Stack):
         self._say_what_there_is()
 
     def _grant_tables(self) -> None:
-        rooms, tables = self.rooms, self.tables
-        for name in ("customers", "keys", "idempotency"):
-            tables[name].let_read_and_write(rooms.customer_api)
-        tables["uploads"].let_read_and_write(rooms.customer_api, rooms.close_job)
-        tables["jobs"].let_read_and_write(
-            rooms.customer_api,
-            rooms.plan_job,
-            rooms.advance_job,
-            rooms.close_job,
-            rooms.on_unit_written,
-        )
-        tables["jobs"].let_read(rooms.node_api, rooms.on_job_written, rooms.on_dead_letter)
-        tables["units"].let_read(rooms.customer_api)
-        tables["units"].let_read_and_write(
+        self._grant_accounts_and_money()
+        rooms, jobs, units = self.rooms, self.tables["jobs"], self.tables["units"]
+        jobs.let_read_and_write(rooms.customer_api, rooms.plan_job, rooms.advance_job, rooms.close_job, rooms.on_unit_written)
+        jobs.let_query_indexes(rooms.customer_api)
+        jobs.let_read(rooms.node_api, rooms.on_job_written, rooms.on_dead_letter)
+        units.let_read_and_write(
             rooms.node_api,
             rooms.plan_job,
             rooms.advance_job,
@@ -73,10 +65,22 @@ class GpuPoolStack(Stack):
             rooms.on_unit_written,
             rooms.on_dead_letter,
         )
-        tables["artifacts"].let_read(rooms.customer_api)
-        tables["artifacts"].let_read_and_write(rooms.node_api)
-        tables["ledger"].let_read_and_write(rooms.customer_api, rooms.close_job, rooms.on_unit_written)
-        tables["nodes"].let_read_and_write(rooms.node_api)
+        units.let_read(rooms.customer_api)
+
+    def _grant_accounts_and_money(self) -> None:
+        customer, node, close = self.rooms.customer_api, self.rooms.node_api, self.rooms.close_job
+        for name in ("customers", "keys", "idempotency"):
+            self.tables[name].let_read_and_write(customer)
+        self.tables["keys"].let_query_indexes(customer)
+        self.tables["keys"].let_delete(customer)
+        self.tables["uploads"].let_read_and_write(customer, close)
+        self.tables["uploads"].let_delete(customer)
+        self.tables["artifacts"].let_read(customer)
+        self.tables["artifacts"].let_read_and_write(node)
+        self.tables["ledger"].let_read_and_write(customer, close, self.rooms.on_unit_written)
+        self.tables["ledger"].let_query_indexes(customer)
+        self.tables["nodes"].let_read_and_write(node)
+        self.tables["nodes"].let_delete(node)
 
     def _grant_bucket_and_secret(self) -> None:
         customer, node = self.rooms.customer_api, self.rooms.node_api

@@ -25,20 +25,19 @@ class Key:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One table. Only from a `deletable` one may functions delete; the others hold what happened."""
+    """One table."""
 
     name: str
     key: Key
     indexes: dict[str, Key]
     stream: bool = False
     ttl: bool = False
-    deletable: bool = False
 
 
 SPECS = (
     TableSpec("customers", Key("pk"), {}),
-    TableSpec("keys", Key("pk"), {"by_customer": Key("customer_id", "created_at")}, ttl=True, deletable=True),
-    TableSpec("uploads", Key("owner_kind", "id"), {}, deletable=True),
+    TableSpec("keys", Key("pk"), {"by_customer": Key("customer_id", "created_at")}, ttl=True),
+    TableSpec("uploads", Key("owner_kind", "id"), {}),
     TableSpec(
         "jobs",
         Key("job_id"),
@@ -48,7 +47,7 @@ SPECS = (
     TableSpec("units", Key("job_id", "unit_id"), {}, stream=True),
     TableSpec("artifacts", Key("job_id", "artifact_id"), {}),
     TableSpec("ledger", Key("customer_id", "entry_id"), {"by_time": Key("customer_id", "time_key")}),
-    TableSpec("nodes", Key("pk"), {}, ttl=True, deletable=True),
+    TableSpec("nodes", Key("pk"), {}, ttl=True),
     TableSpec("idempotency", Key("pk"), {}, ttl=True),
 )
 
@@ -86,18 +85,25 @@ class PoolTable(Construct):
         return self.table.table_name
 
     def let_read(self, *functions: RoomFunction) -> None:
-        """Items by key and queries, on the table and on each of its indexes by name. No scans."""
+        """Items by key, and queries of the table itself. No scans."""
         for function in functions:
             function.know({self.variable: self.name})
             function.allow(_READ, on=[self.table.table_arn])
-            if self._spec.indexes:
-                function.allow(["dynamodb:Query"], on=[f"{self.table.table_arn}/index/{name}" for name in self._spec.indexes])
 
     def let_read_and_write(self, *functions: RoomFunction) -> None:
-        """Reading, and puts and updates; deletes only where the table allows them."""
+        """Reading, puts and updates, also within transactions."""
         self.let_read(*functions)
         for function in functions:
-            function.allow([*_WRITE, *_DELETE] if self._spec.deletable else _WRITE, on=[self.table.table_arn])
+            function.allow(_WRITE, on=[self.table.table_arn])
+
+    def let_query_indexes(self, *functions: RoomFunction) -> None:
+        for function in functions:
+            function.allow(["dynamodb:Query"], on=[f"{self.table.table_arn}/index/{name}" for name in self._spec.indexes])
+
+    def let_delete(self, *functions: RoomFunction) -> None:
+        """Only for what may be forgotten: sessions, keys, uploads, used codes. Jobs, units and entries never are."""
+        for function in functions:
+            function.allow(_DELETE, on=[self.table.table_arn])
 
 
 class Tables(Construct):

@@ -181,15 +181,18 @@ class _Definition:
 
     def _compensate(self, room: RoomFunction) -> sfn.IChainable:
         """Ends as a failed execution only when the platform erred, so that the alarm on failures means something."""
-        compensate = self._close("Compensate", room=room, payload=sfn.TaskInput.from_json_path_at("$"))
+        compensate = self._close("Compensate", room=room)
         aborted = sfn.Fail(self._scope, "Aborted", error="JobAborted", cause="The job was closed after an error of a step")
         ended = sfn.Succeed(self._scope, "EndedWithoutResult")
         why = sfn.Choice(self._scope, "Why").when(sfn.Condition.is_present("$.error"), aborted).otherwise(ended)
         compensate.next(why)
         return compensate
 
-    def _close(self, name: str, *, room: RoomFunction, payload: sfn.TaskInput) -> tasks.LambdaInvoke:
-        """Closing releases the customer's hold, so it is retried for as long as an hour whatever went wrong."""
+    def _close(self, name: str, *, room: RoomFunction, payload: sfn.TaskInput | None = None) -> tasks.LambdaInvoke:
+        """Closing returns what is left of the customer's hold, so it is retried for up to an hour whatever went wrong.
+
+        Without a payload the function gets the state as it is.
+        """
         task = tasks.LambdaInvoke(
             self._scope,
             name,
