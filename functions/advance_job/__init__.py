@@ -1,0 +1,1 @@
+"""The execution's repeated step: releases units and waits for what comes of them."""

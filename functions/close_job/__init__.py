@@ -1,0 +1,1 @@
+"""The execution's last step: Finish, or Compensate."""

@@ -1,0 +1,1 @@
+"""Because a doorbell rang too often: rings again, or fails the unit."""

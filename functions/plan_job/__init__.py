@@ -1,0 +1,1 @@
+"""The execution's first step: writes the job's units."""

@@ -1,0 +1,151 @@
+"""The composition root: what each door and each step is made of. The only place that joins services to adapters."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from gpupool.accounts.service import Accounts
+from gpupool.clock import Clock
+from gpupool.jobs.service import Jobs
+from gpupool.ledger.service import Credits
+from gpupool.nodes.service import Nodes, NodeTerms, Pairing
+from gpupool.pages import Cursors
+from gpupool.ports import AwsPorts, Ports
+from gpupool.settings import settings
+from gpupool.units.service import Leases
+from gpupool.uploads.service import Uploads
+from gpupool.workflow.dead_letters import DeadLetters
+from gpupool.workflow.outbox import Outbox
+from gpupool.workflow.service import TrainingWorkflow
+from gpupool.workflow.settle import Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerCore:
+    """What the customer door calls."""
+
+    accounts: Accounts
+    uploads: Uploads
+    jobs: Jobs
+    credits: Credits
+    cursors: Cursors
+    clock: Clock
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCore:
+    """What the node door calls."""
+
+    pairing: Pairing
+    nodes: Nodes
+    leases: Leases
+
+
+def build_customer_core(ports: Ports) -> CustomerCore:
+    return CustomerCore(
+        accounts=build_accounts(ports),
+        uploads=Uploads(store=ports.uploads, objects=ports.objects, clock=ports.clock),
+        jobs=Jobs(
+            jobs=ports.jobs,
+            units=ports.units,
+            artifacts=ports.artifacts,
+            uploads=ports.uploads,
+            ledger=ports.ledger,
+            idempotency=ports.idempotency,
+            transitions=ports.transitions,
+            objects=ports.objects,
+            clock=ports.clock,
+        ),
+        credits=build_credits(ports),
+        cursors=Cursors(secret=ports.signing_secret, clock=ports.clock),
+        clock=ports.clock,
+        stage=ports.settings.stage,
+    )
+
+
+def build_accounts(ports: Ports) -> Accounts:
+    return Accounts(store=ports.accounts, passwords=ports.passwords, random_hex=ports.random_hex, clock=ports.clock)
+
+
+def build_credits(ports: Ports) -> Credits:
+    return Credits(ledger=ports.ledger, clock=ports.clock)
+
+
+def build_pairing(ports: Ports) -> Pairing:
+    return Pairing(store=ports.nodes, clock=ports.clock)
+
+
+def build_node_core(ports: Ports) -> NodeCore:
+    known = ports.settings
+    terms = NodeTerms(region=ports.region, heartbeat_seconds=known.heartbeat_seconds, lease_seconds=known.lease_seconds)
+    return NodeCore(
+        pairing=build_pairing(ports),
+        nodes=Nodes(store=ports.nodes, issuer=ports.issuer, queues=ports.queue_urls, terms=terms, clock=ports.clock),
+        leases=Leases(
+            units=ports.units,
+            jobs=ports.jobs,
+            artifacts=ports.artifacts,
+            transitions=ports.transitions,
+            objects=ports.objects,
+            queue=ports.queue,
+            clock=ports.clock,
+            lease_seconds=known.lease_seconds,
+            heartbeat_seconds=known.heartbeat_seconds,
+        ),
+    )
+
+
+def build_workflow(ports: Ports) -> TrainingWorkflow:
+    return TrainingWorkflow(
+        jobs=ports.jobs,
+        units=ports.units,
+        transitions=ports.transitions,
+        executions=ports.executions,
+        settlement=Settlement(transitions=ports.transitions, clock=ports.clock),
+        clock=ports.clock,
+    )
+
+
+def build_outbox(ports: Ports) -> Outbox:
+    return Outbox(
+        jobs=ports.jobs,
+        units=ports.units,
+        queue=ports.queue,
+        executions=ports.executions,
+        settlement=Settlement(transitions=ports.transitions, clock=ports.clock),
+    )
+
+
+def build_dead_letters(ports: Ports) -> DeadLetters:
+    return DeadLetters(units=ports.units, queue=ports.queue, clock=ports.clock)
+
+
+@cache
+def ports() -> AwsPorts:
+    """This process's adapters."""
+    return AwsPorts(settings())
+
+
+@cache
+def customer_core() -> CustomerCore:
+    return build_customer_core(ports())
+
+
+@cache
+def node_core() -> NodeCore:
+    return build_node_core(ports())
+
+
+@cache
+def workflow() -> TrainingWorkflow:
+    return build_workflow(ports())
+
+
+@cache
+def outbox() -> Outbox:
+    return build_outbox(ports())
+
+
+@cache
+def dead_letters() -> DeadLetters:
+    return build_dead_letters(ports())
