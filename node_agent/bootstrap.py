@@ -1,0 +1,154 @@
+"""The one place where the agent's parts are chosen and put together."""
+
+import functools
+import os
+import threading
+from datetime import UTC, datetime
+
+from gpupool.wire.capabilities import Capabilities, Gpu
+from gpupool.wire.joining import CredentialsRequest, CredentialsResponse, QueueGrant
+from node_agent.agent import Agent, Parts
+from node_agent.cache import Cache
+from node_agent.capabilities import BYTES_PER_MB, measure_capabilities
+from node_agent.control_plane import ControlPlane
+from node_agent.credentials import CredentialKeeper
+from node_agent.environments import Environments
+from node_agent.heartbeat import Heartbeat, PollHealth
+from node_agent.in_hand import UnitsInHand
+from node_agent.inbox import SqsInbox
+from node_agent.job import Tools
+from node_agent.lanes import Lane, lanes_for
+from node_agent.log_shipper import LogShipper
+from node_agent.phases import Course
+from node_agent.poller import Poller, StartUnit
+from node_agent.report import Reporter
+from node_agent.sandbox import Sandbox
+from node_agent.settings import Settings
+from node_agent.speed import measured_gflops
+from node_agent.state import STATUS_FILE, Identity, StateDir
+from node_agent.web import new_pool
+
+SANDBOX_NAME = "bubblewrap"
+
+
+def capabilities_now(settings: Settings, *, gpus: list[Gpu], sandbox_ready: bool) -> Capabilities:
+    settings.work_root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return measure_capabilities(
+        work_root=settings.work_root,
+        sandbox=SANDBOX_NAME if sandbox_ready else "none",
+        gflops=measured_gflops(StateDir(settings.state_dir)),
+        gpus=gpus,
+    )
+
+
+def build_agent(
+    settings: Settings,
+    *,
+    identity: Identity,
+    sandbox: Sandbox,
+    environments: Environments,
+    gpus: list[Gpu],
+    idle_exit_seconds: float | None = None,
+) -> Agent:
+    """An agent that is ready to run. ``sandbox`` must have passed its check."""
+    pool = new_pool()
+    control_plane = ControlPlane(api=identity.api, device_key=identity.device_key, pool=pool)
+
+    def fetch_credentials() -> CredentialsResponse:
+        capabilities = capabilities_now(settings, gpus=gpus, sandbox_ready=True)
+        return control_plane.credentials(CredentialsRequest(capabilities=capabilities))
+
+    keeper = CredentialKeeper(fetch_credentials, skew_seconds=lambda: control_plane.skew_seconds)
+    in_hand = UnitsInHand()
+    tools = Tools(
+        cache=Cache(settings.cache_root, limit_bytes=settings.cache_limit_mb * BYTES_PER_MB, pool=pool),
+        environments=environments,
+        sandbox=sandbox,
+        reporter=Reporter(control_plane, pool=pool),
+        in_hand=in_hand,
+        work_root=settings.work_root,
+        lease_seconds=lambda: keeper.lease_seconds,
+    )
+    status = StatusFile(StateDir(settings.state_dir), identity=identity, in_hand=in_hand)
+    stopping = threading.Event()
+    health = PollHealth()
+    shipper = LogShipper(pool)
+    heartbeat = Heartbeat(
+        control_plane,
+        in_hand=in_hand,
+        shipper=shipper,
+        health=health,
+        draining=stopping,
+        lease_seconds=lambda: keeper.lease_seconds,
+        grace_seconds=settings.lease_grace_seconds,
+        on_beat=status.write,
+    )
+    parts = Parts(
+        keeper=keeper,
+        heartbeat=heartbeat,
+        shipper=shipper,
+        tools=tools,
+        lanes=lanes_for(cpu_slots=settings.cpu_slots, has_gpu=bool(gpus)),
+        new_poller=functools.partial(
+            _new_poller,
+            inbox=SqsInbox(keeper, poll_seconds=settings.poll_seconds),
+            control_plane=control_plane,
+            health=health,
+            stopping=stopping,
+        ),
+        stopping=stopping,
+        write_status=status.note,
+    )
+    return Agent(parts, idle_exit_seconds=idle_exit_seconds)
+
+
+def _new_poller(
+    queue: QueueGrant,
+    lane: Lane,
+    start_unit: StartUnit,
+    *,
+    inbox: SqsInbox,
+    control_plane: ControlPlane,
+    health: PollHealth,
+    stopping: threading.Event,
+) -> Poller:
+    return Poller(
+        queue,
+        lane=lane,
+        inbox=inbox,
+        control_plane=control_plane,
+        health=health,
+        start_unit=start_unit,
+        stopping=stopping,
+    )
+
+
+class StatusFile:
+    """``status.json``: what ``status`` shows, renewed with every beat and every change of phase."""
+
+    def __init__(self, state: StateDir, *, identity: Identity, in_hand: UnitsInHand) -> None:
+        self._state = state
+        self._identity = identity
+        self._in_hand = in_hand
+        self._course = Course()
+        self._lock = threading.Lock()
+
+    def note(self, course: Course) -> None:
+        self._course = course
+        self.write()
+
+    def write(self) -> None:
+        units = [
+            {"unit_id": unit.unit_id, "attempt": unit.lease.attempt, "stage": unit.stage.value} for unit in self._in_hand.all()
+        ]
+        status = {
+            "pid": os.getpid(),
+            "node_id": self._identity.node_id,
+            "name": self._identity.name,
+            "phase": self._course.phase.value,
+            "exit_code": int(self._course.exit_code) if self._course.over else None,
+            "units": units,
+            "updated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        with self._lock:
+            self._state.write_json(STATUS_FILE, status, durable=False)

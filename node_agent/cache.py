@@ -1,0 +1,136 @@
+"""Downloads kept by content hash, so that the next unit of a job finds them here."""
+
+import logging
+import os
+import re
+import shutil
+import threading
+import uuid
+from pathlib import Path
+
+import urllib3
+
+from gpupool.wire.failures import FailureCode
+from gpupool.wire.units import Download
+from node_agent.agent_log import log_event
+from node_agent.blobs import CorruptError, DownloadTask
+from node_agent.errors import AbandonedError, RecoverableError, RefusedError, UnitFailedError
+from node_agent.retry import Backoff, retrying
+
+logger = logging.getLogger(__name__)
+_SHA256 = re.compile(r"[0-9a-f]{64}")  # it becomes a file name
+_ATTEMPTS = 5
+_WAIT_FOR_OTHER = 0.5  # seconds between looks at the stop event while another unit fetches the same object
+
+
+class Cache:
+    """``root/objects/<sha256>``, read-only files; the least recently used go when ``limit_bytes`` is passed. Thread-safe."""
+
+    def __init__(self, root: Path, *, limit_bytes: int, pool: urllib3.PoolManager) -> None:
+        self._objects = root / "objects"
+        self._incoming = root / "incoming"
+        self._limit = limit_bytes
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._fetching: dict[str, threading.Lock] = {}
+        self._held: dict[str, int] = {}
+
+    def recover(self) -> None:
+        """At start: create the folders and drop what a killed agent was fetching."""
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        self._objects.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._incoming.mkdir(mode=0o700)
+
+    def holding(self) -> "Holding":
+        """A unit's claim on what it fetches: nothing of it is evicted before the holding ends."""
+        return Holding(self)
+
+    def fetch(self, download: Download, *, stop: threading.Event) -> Path:
+        """The verified object, held once more. Raises ``UnitFailedError`` or ``AbandonedError``."""
+        if not _SHA256.fullmatch(download.sha256):
+            raise UnitFailedError(FailureCode.INPUT_UNAVAILABLE, "an input is named by something that is no SHA-256")
+        path = self._objects / download.sha256
+        with self._lock:
+            self._held[download.sha256] = self._held.get(download.sha256, 0) + 1
+            turn = self._fetching.setdefault(download.sha256, threading.Lock())
+        try:
+            while not turn.acquire(timeout=_WAIT_FOR_OTHER):
+                if stop.is_set():
+                    raise AbandonedError("waiting for a download")
+            try:
+                if not _is_whole(path, download):
+                    self._bring(download, path, stop=stop)
+            finally:
+                turn.release()
+            os.utime(path)
+        except BaseException:
+            self.release(download.sha256)
+            raise
+        return path
+
+    def release(self, sha256: str) -> None:
+        with self._lock:
+            self._held[sha256] -= 1
+            if not self._held[sha256]:
+                del self._held[sha256]
+                self._fetching.pop(sha256, None)
+
+    def _bring(self, download: Download, path: Path, *, stop: threading.Event) -> None:
+        self._evict(make_room_for=download.size_bytes)
+        part = self._incoming / uuid.uuid4().hex
+        task = DownloadTask(download, part, pool=self._pool, stop=stop)
+        try:
+            retrying(task.attempt, what="download", giving_up=stop, attempts=_ATTEMPTS, backoff=Backoff(cap=15.0))
+            part.touch()  # an empty object never opened its file
+            part.chmod(0o400)
+            part.replace(path)
+        except CorruptError as error:
+            raise UnitFailedError(FailureCode.INPUT_CORRUPT, f"an input arrived damaged: {error}") from error
+        except (RecoverableError, RefusedError) as error:
+            raise UnitFailedError(FailureCode.INPUT_UNAVAILABLE, f"an input could not be fetched: {error}") from error
+        except OSError as error:
+            raise UnitFailedError(
+                FailureCode.INPUT_UNAVAILABLE, f"the machine could not store an input: {error.strerror}"
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _evict(self, *, make_room_for: int) -> None:
+        with self._lock:
+            objects = sorted(((file.stat(), file) for file in self._objects.iterdir()), key=lambda item: item[0].st_mtime)
+            kept = sum(stat.st_size for stat, _ in objects)
+            for stat, file in objects:
+                if kept + make_room_for <= self._limit:
+                    return
+                if file.name not in self._held:
+                    file.unlink()
+                    kept -= stat.st_size
+                    log_event(logger, "cache.evicted", sha256=file.name, size_bytes=stat.st_size)
+
+
+class Holding:
+    """What one unit fetched; a context manager."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._names: list[str] = []
+
+    def fetch(self, download: Download, *, stop: threading.Event) -> Path:
+        path = self._cache.fetch(download, stop=stop)
+        self._names.append(download.sha256)
+        return path
+
+    def __enter__(self) -> "Holding":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for name in self._names:
+            self._cache.release(name)
+
+
+def _is_whole(path: Path, download: Download) -> bool:
+    """Objects are verified before they are moved here, so the size only tells a file that a crash cut short."""
+    try:
+        return path.stat().st_size == download.size_bytes
+    except FileNotFoundError:
+        return False
