@@ -16,9 +16,8 @@ GREETING = b"gpupool-inside 1\n"
 _NICENESS = 10
 
 
-def main(argv: list[str]) -> int:
-    """``argv``: the unprivileged user id to become, or nothing when the sandbox was built by an ordinary user."""
-    _become(argv)
+def main() -> int:
+    """Does the unit that the agent described. Raises when the agent's own files do not make sense."""
     os.umask(0o022)
     os.nice(_NICENESS)
     sys.stdout.buffer.write(GREETING)
@@ -53,16 +52,6 @@ def _report(failure: UnitFailedError, stage: Stage) -> None:
     deliver_failure(failure, stage.folders)
 
 
-def _become(argv: list[str]) -> None:
-    """Gives up root before anything of a stranger's is read; the kernel drops every capability with it."""
-    if not argv:
-        return
-    user = int(argv[0])
-    os.setgroups([])
-    os.setresgid(user, user, user)
-    os.setresuid(user, user, user)
-
-
 def _bound(spec: Spec) -> None:
     bounds = spec.bounds
     apply_limits(
@@ -76,4 +65,4 @@ def _bound(spec: Spec) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
