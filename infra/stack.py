@@ -66,6 +66,8 @@ class GpuPoolStack(Stack):
             rooms.on_dead_letter,
         )
         units.let_read(rooms.customer_api)
+        # Its core is built with every store of the outbox; it calls only that of the jobs, so the name is all it gets.
+        rooms.on_job_written.know({units.variable: units.name})
 
     def _grant_accounts_and_money(self) -> None:
         customer, node, close = self.rooms.customer_api, self.rooms.node_api, self.rooms.close_job
