@@ -1,39 +1,34 @@
-"""Who calls, and what of the core answers. Async, because FastAPI would run plain functions in a thread pool."""
+"""Who calls. Async, because FastAPI would run plain functions in a thread pool."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Request
 
-from gpupool.bootstrap import node_core
+from gpupool.bootstrap import NodeCore
 from gpupool.errors import ValidationFailed
 from gpupool.nodes.model import Node
-from gpupool.nodes.service import Nodes, Pairing
 from gpupool.units.model import Worker
-from gpupool.units.service import Leases
 from gpupool.wire import PROTOCOL, PROTOCOL_HEADER
 from gpupool.wire.errors import NodeErrorCode
 
 
-async def pairing() -> Pairing:
-    return node_core().pairing
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A proven node and the core that serves it."""
+
+    core: NodeCore
+    node: Node
+
+    @property
+    def worker(self) -> Worker:
+        """The node as the units see it."""
+        return self.core.nodes.worker(self.node)
 
 
-async def nodes() -> Nodes:
-    return node_core().nodes
-
-
-async def leases() -> Leases:
-    return node_core().leases
-
-
-PairingDep = Annotated[Pairing, Depends(pairing)]
-NodesDep = Annotated[Nodes, Depends(nodes)]
-LeasesDep = Annotated[Leases, Depends(leases)]
-
-
-async def speaks_our_protocol(spoken: Annotated[str | None, Header(alias=PROTOCOL_HEADER)] = None) -> None:
+async def speaks_our_protocol(request: Request) -> None:
     """PROTOCOL_UNSUPPORTED unless the agent speaks our version; a missing header means version 1."""
-    if (spoken or "1") != str(PROTOCOL):
+    if request.headers.get(PROTOCOL_HEADER, "1") != str(PROTOCOL):
         raise ValidationFailed(
             f"This control plane speaks protocol {PROTOCOL}; update the agent.",
             code=NodeErrorCode.PROTOCOL_UNSUPPORTED,
@@ -41,17 +36,16 @@ async def speaks_our_protocol(spoken: Annotated[str | None, Header(alias=PROTOCO
         )
 
 
-async def caller(nodes: NodesDep, authorization: Annotated[str | None, Header()] = None) -> Node:
-    """The node whose device key came with the request."""
-    return nodes.authenticate(authorization)
+async def _core(request: Request) -> NodeCore:
+    core: NodeCore = request.app.state.core()
+    return core
 
 
-CallerDep = Annotated[Node, Depends(caller)]
+CoreDep = Annotated[NodeCore, Depends(_core)]
 
 
-async def worker(node: CallerDep, nodes: NodesDep) -> Worker:
-    """The calling node as the units see it."""
-    return nodes.worker(node)
+async def _caller(core: CoreDep, authorization: Annotated[str | None, Header()] = None) -> Caller:
+    return Caller(core, core.nodes.authenticate(authorization))
 
 
-WorkerDep = Annotated[Worker, Depends(worker)]
+CallerDep = Annotated[Caller, Depends(_caller)]

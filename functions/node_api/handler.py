@@ -5,9 +5,10 @@ from typing import Any
 from mangum import Mangum
 
 from functions.node_api.app import create_app
+from gpupool.bootstrap import node_core
 from gpupool.observability import logger
 
-_asgi = Mangum(create_app(), lifespan="off")
+_asgi = Mangum(create_app(node_core), lifespan="off")
 
 
 @logger().inject_lambda_context

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from functions.node_api.deps import CallerDep, LeasesDep, NodesDep, PairingDep, WorkerDep
+from functions.node_api.deps import CallerDep, CoreDep
 from gpupool.wire.joining import CredentialsRequest, CredentialsResponse, PairRequest, PairResponse
 from gpupool.wire.units import HeartbeatRequest, HeartbeatResponse
 
@@ -10,20 +10,18 @@ router = APIRouter()
 
 
 @router.post("/pair", status_code=201)
-async def pair(request: PairRequest, pairing: PairingDep) -> PairResponse:
-    return pairing.redeem(request)
+async def pair(request: PairRequest, core: CoreDep) -> PairResponse:
+    return core.pairing.redeem(request)
 
 
 @router.post("/credentials")
-async def credentials(request: CredentialsRequest, node: CallerDep, nodes: NodesDep) -> CredentialsResponse:
-    return nodes.credentials(node, request.capabilities)
+async def credentials(request: CredentialsRequest, caller: CallerDep) -> CredentialsResponse:
+    return caller.core.nodes.credentials(caller.node, request.capabilities)
 
 
 @router.post("/heartbeat")
-async def heartbeat(
-    request: HeartbeatRequest, node: CallerDep, worker: WorkerDep, nodes: NodesDep, leases: LeasesDep
-) -> HeartbeatResponse:
+async def heartbeat(request: HeartbeatRequest, caller: CallerDep) -> HeartbeatResponse:
     """Leases first: what fails afterwards costs no running work."""
-    answer = leases.heartbeat(worker, request)
-    nodes.seen(node, request)
+    answer = caller.core.leases.heartbeat(caller.worker, request)
+    caller.core.nodes.seen(caller.node, request)
     return answer

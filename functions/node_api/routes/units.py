@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from functions.node_api.deps import LeasesDep, WorkerDep
+from functions.node_api.deps import CallerDep
 from gpupool.wire.units import (
     ClaimRequest,
     CompleteRequest,
@@ -21,26 +21,26 @@ UnitId = Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}\.[0-9]{5}$")]
 
 
 @router.post("/claim")
-async def claim(unit_id: UnitId, request: ClaimRequest, worker: WorkerDep, leases: LeasesDep) -> UnitGrant:
-    return leases.claim(worker, unit_id, request.doorway)
+async def claim(unit_id: UnitId, request: ClaimRequest, caller: CallerDep) -> UnitGrant:
+    return caller.core.leases.claim(caller.worker, unit_id, request.doorway)
 
 
 @router.post("/decline", status_code=204)
-async def decline(request: ClaimRequest, worker: WorkerDep, leases: LeasesDep) -> None:
+async def decline(request: ClaimRequest, caller: CallerDep) -> None:
     """The doorway alone names the bell; the unit's id stands in the path only for who reads the access log."""
-    leases.decline(worker, request.doorway)
+    caller.core.leases.decline(caller.worker, request.doorway)
 
 
 @router.post("/outputs")
-async def outputs(unit_id: UnitId, request: OutputsRequest, worker: WorkerDep, leases: LeasesDep) -> OutputsResponse:
-    return leases.outputs(worker, unit_id, request)
+async def outputs(unit_id: UnitId, request: OutputsRequest, caller: CallerDep) -> OutputsResponse:
+    return caller.core.leases.outputs(caller.worker, unit_id, request)
 
 
 @router.post("/complete")
-async def complete(unit_id: UnitId, request: CompleteRequest, worker: WorkerDep, leases: LeasesDep) -> ReportResponse:
-    return leases.complete(worker, unit_id, request)
+async def complete(unit_id: UnitId, request: CompleteRequest, caller: CallerDep) -> ReportResponse:
+    return caller.core.leases.complete(caller.worker, unit_id, request)
 
 
 @router.post("/fail")
-async def fail(unit_id: UnitId, request: FailRequest, worker: WorkerDep, leases: LeasesDep) -> ReportResponse:
-    return leases.fail(worker, unit_id, request)
+async def fail(unit_id: UnitId, request: FailRequest, caller: CallerDep) -> ReportResponse:
+    return caller.core.leases.fail(caller.worker, unit_id, request)
