@@ -36,6 +36,7 @@ WHOLE_FILE = [
     ("a = 1\na = 2", "", "not valid TOML"),
     ("a = " + "9" * 5_000, "", "not valid TOML"),
     ("a = " + "[" * 20_000, "", "nested too deeply"),
+    ("a = 1\n" + "a." * 301 + "a = 1", "", "line 2 holds more than 300 dots"),
     ("#" * (MAX_MANIFEST_BYTES + 1), "", "shorten it"),
 ]
 KEYS = [

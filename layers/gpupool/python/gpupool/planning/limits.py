@@ -13,3 +13,5 @@ PLATFORM_STEP_SECONDS = 300
 # Bytes of a manifest's text, and of its stored form with the grid multiplied out: a row holds at most 400 KB.
 MAX_MANIFEST_BYTES = 65_536
 MAX_STORED_BYTES = 200_000
+# Python's TOML reader takes time with the square of a dotted key's length; a key cannot span lines.
+MAX_DOTS_PER_LINE = 300

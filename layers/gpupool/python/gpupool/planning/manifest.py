@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gpupool.errors import ValidationFailed
-from gpupool.planning.limits import MAX_MANIFEST_BYTES, MAX_STORED_BYTES
+from gpupool.planning.limits import MAX_DOTS_PER_LINE, MAX_MANIFEST_BYTES, MAX_STORED_BYTES
 from gpupool.planning.model import Manifest, Strategy
 from gpupool.planning.parameters import read_parameters, with_floats
 from gpupool.planning.stored import floats_of, manifest_from_dict, manifest_to_dict
@@ -56,6 +56,9 @@ def decode_manifest(raw: bytes) -> str:
 def _toml(text: str) -> dict[str, Any]:
     if len(text.encode(errors="replace")) > MAX_MANIFEST_BYTES:
         raise refusal("", f"the file is larger than {MAX_MANIFEST_BYTES} bytes; shorten it.")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > MAX_DOTS_PER_LINE:
+            raise refusal("", f"line {number} holds more than {MAX_DOTS_PER_LINE} dots; break it into several lines.")
     try:
         return tomllib.loads(text)
     except ValueError as error:
