@@ -1,0 +1,64 @@
+# Every target sets up what it needs. `make demo` and `make test` are the two that a newcomer types.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXAMPLE ?= digits-mlp
+PYTEST_WORKERS ?= 2
+export PYTHONPATH := layers/gpupool/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup sandbox up down demo test check fast-tests stack-tests sandbox-tests bench lock clean
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(STAMP): requirements/all.lock
+	@echo "Setting up $(VENV) (once, about two minutes with downloads)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --progress-bar on --require-hashes --no-deps -r requirements/all.lock
+	@touch $@
+
+sandbox: # bubblewrap stands between other people's code and this machine
+	@sh local/install_sandbox.sh
+
+setup: $(STAMP) sandbox ## Install everything into .venv, and the sandbox
+
+up: setup ## Start the local stack and keep it up; writes .local/stack.env
+	@$(BIN)/python -m local.stack up
+
+down: $(STAMP) ## Stop the local stack; its state is kept
+	@$(BIN)/python -m local.stack down
+
+demo: setup ## Train an example on two local nodes, shown live (EXAMPLE=digits-mlp | digits-sweep | char-lm)
+	@$(BIN)/python -m local.demo $(EXAMPLE)
+
+customer: $(STAMP) ## Create a customer on the running stack: make customer EMAIL=... PASSWORD=... CREDITS=...
+	@set -a; . .local/stack.env; set +a; \
+	  $(BIN)/python -m gpupool.admin customer --email "$(EMAIL)" --password "$(PASSWORD)" --credits "$(or $(CREDITS),0)"
+
+test: setup check fast-tests stack-tests sandbox-tests ## Everything CI runs
+
+check: $(STAMP) ## Format, lint, types, import rules
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && echo "ruff: clean"
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+fast-tests: $(STAMP) ## Unit, contract, functional, agent, infra
+	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile -m "not stack and not sandbox"
+
+stack-tests: setup ## Against the real template on the local stack, with real agents
+	@$(BIN)/python -m pytest -q -m stack
+
+sandbox-tests: setup ## Isolation and escape attempts
+	@$(BIN)/python -m pytest -q -m sandbox
+
+bench: setup ## Ratios measured side by side
+	@$(BIN)/python -m bench
+
+lock: $(STAMP) ## Write the locks again
+	@sh requirements/lock.sh $(BIN)
+
+clean: ## Remove everything that make made
+	rm -rf $(VENV) .local cdk.out .build
