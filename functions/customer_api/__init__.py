@@ -1,0 +1,1 @@
+"""The customer door: ``/api/v1/customer/*``."""

@@ -1,0 +1,48 @@
+"""The customer door as an ASGI app."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+
+from functions.customer_api.body import BodyGuard
+from functions.customer_api.routes import api_keys, auth, datasets, meta, training_jobs, training_packages, usage
+from gpupool.http.envelope import ROUTING_CODES, install_error_handlers
+from gpupool.http.request_id import RequestIdMiddleware
+
+if TYPE_CHECKING:
+    from gpupool.bootstrap import CustomerCore
+
+PREFIX = "/api/v1/customer"
+_ROUTING_CODES = {**ROUTING_CODES, 415: "UNSUPPORTED_MEDIA_TYPE"}
+
+
+def create_app(core: "Callable[[], CustomerCore]") -> FastAPI:
+    """The routes over ``core``, which is asked for on the first request that needs it: making its clients takes time."""
+    app = _Door(
+        title="GPU-Agent Customer API",
+        version="v1-alpha",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.core = core
+    for room in (meta, auth, api_keys, datasets, training_packages, training_jobs, usage):
+        app.include_router(room.router, prefix=PREFIX)
+    install_error_handlers(app, routing_codes=_ROUTING_CODES)
+    app.add_middleware(BodyGuard)
+    # Answers carry tokens and presigned URLs.
+    app.add_middleware(RequestIdMiddleware, headers=(("Cache-Control", "no-store"),))
+    return app
+
+
+class _Door(FastAPI):
+    """FastAPI whose document also tells the answers, from models that only the document needs."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            from functions.customer_api.document import with_answers
+
+            self.openapi_schema = with_answers(super().openapi(), self.routes)
+        return self.openapi_schema

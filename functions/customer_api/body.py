@@ -1,0 +1,45 @@
+"""What a request body must be before anything reads it."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from fastapi import HTTPException
+
+MAX_BYTES = 1_000_000
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class BodyGuard:
+    """Refuses a body over MAX_BYTES (413) and one that does not call itself JSON (415), when a route comes to read it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] == "GET":
+            await self._app(scope, receive, send)
+            return
+        received = 0
+
+        async def guarded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BYTES:
+                raise HTTPException(413)
+            if received and not _is_json(scope):
+                raise HTTPException(415)
+            return message
+
+        await self._app(scope, guarded, send)
+
+
+def _is_json(scope: Scope) -> bool:
+    declared = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    media_type: bytes = declared.partition(b";")[0].strip().lower()
+    return media_type == b"application/json" or (media_type.startswith(b"application/") and media_type.endswith(b"+json"))

@@ -1,0 +1,116 @@
+"""What customers send. Unknown fields are refused: a misspelt one would silently mean its default."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from gpupool.accounts.model import Scope
+from gpupool.errors import ValidationFailed
+from gpupool.jobs.model import Sensitivity
+from gpupool.jobs.service import SubmitJob
+from gpupool.uploads.model import MAX_BYTES, UploadKind
+from gpupool.uploads.service import Declaration
+
+MAX_VRAM_MB = 80_000
+MAX_DISK_MB = 200_000
+MIN_RUNTIME_SECONDS = 60
+MAX_RUNTIME_SECONDS = 21_600
+DEFAULT_DISK_MB = 1_024
+DEFAULT_RUNTIME_SECONDS = 3_600
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("must be printable text without surrounding spaces")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the bytes, in hex")]
+MediaType = Annotated[
+    str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$")
+]
+Vram = Annotated[int, Field(ge=0, le=MAX_VRAM_MB)]
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Request(BaseModel):
+    # Built on first use: a cold start serves one route, not all.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True)
+
+
+class LoginRequest(Request):
+    email: Annotated[str, Field(min_length=3, max_length=254)]
+    password: Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class CreateKeyRequest(Request):
+    name: Name
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
+    expires_at: AwareDatetime | None = None
+
+
+class _DeclareRequest(Request):
+    name: Name
+    sha256: Sha256
+    content_type: MediaType = "application/octet-stream"
+
+
+class DeclareDatasetRequest(_DeclareRequest):
+    size_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES[UploadKind.DATASET])]
+
+
+class DeclarePackageRequest(_DeclareRequest):
+    size_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES[UploadKind.TRAINING_PACKAGE])]
+    content_type: MediaType = "application/zip"
+
+
+class CreateJobRequest(Request):
+    """``min_vram_mb`` and ``max_runtime_minutes`` are older spellings of ``required_vram_mb`` and ``max_runtime_seconds``."""
+
+    name: Name
+    dataset_id: Id
+    training_package_id: Id
+    required_vram_mb: Vram | None = None
+    min_vram_mb: Vram | None = None
+    required_disk_mb: Annotated[int, Field(ge=0, le=MAX_DISK_MB)] = DEFAULT_DISK_MB
+    max_runtime_seconds: Annotated[int | None, Field(ge=MIN_RUNTIME_SECONDS, le=MAX_RUNTIME_SECONDS)] = None
+    max_runtime_minutes: Annotated[int | None, Field(ge=MIN_RUNTIME_SECONDS // 60, le=MAX_RUNTIME_SECONDS // 60)] = None
+    sensitivity: Sensitivity = Sensitivity.PUBLIC
+    parameters: dict[str, str | int | float | bool] = Field(default_factory=dict, max_length=200)
+
+
+def declaration(body: DeclareDatasetRequest | DeclarePackageRequest) -> Declaration:
+    return Declaration(body.name, body.size_bytes, body.sha256.lower(), body.content_type.lower())
+
+
+def submission(body: CreateJobRequest) -> SubmitJob:
+    """The request in one spelling; VALIDATION_FAILED when both spellings are there and disagree."""
+    minutes = body.max_runtime_minutes
+    vram = _agreed("required_vram_mb", body.required_vram_mb, "min_vram_mb", body.min_vram_mb)
+    if vram is None:
+        raise _wrong("required_vram_mb", "Say how much VRAM a unit needs; 0 means that a CPU will do.")
+    seconds = _agreed(
+        "max_runtime_seconds", body.max_runtime_seconds, "max_runtime_minutes", None if minutes is None else minutes * 60
+    )
+    return SubmitJob(
+        name=body.name,
+        dataset_id=body.dataset_id,
+        training_package_id=body.training_package_id,
+        required_vram_mb=vram,
+        required_disk_mb=body.required_disk_mb,
+        max_runtime_seconds=DEFAULT_RUNTIME_SECONDS if seconds is None else seconds,
+        sensitivity=body.sensitivity,
+        parameters=body.parameters,
+    )
+
+
+def _agreed(name: str, value: int | None, older_name: str, older: int | None) -> int | None:
+    if value is not None and older is not None and value != older:
+        raise _wrong(older_name, f"{name} and {older_name} say different things; send {name} alone.")
+    return older if value is None else value
+
+
+def _wrong(field: str, message: str) -> ValidationFailed:
+    pointer = f"/{field}"
+    return ValidationFailed(message, field=pointer, details={"fields": [{"field": pointer, "message": message}]})

@@ -1,0 +1,39 @@
+"""API keys; only a signed-in customer manages them, so that a leaked key cannot make more keys."""
+
+from fastapi import APIRouter, Response
+
+from functions.customer_api import views
+from functions.customer_api.answers import Json, listing
+from functions.customer_api.deps import LIMIT, Cursor, Limit, SignedIn
+from functions.customer_api.requests import CreateKeyRequest
+
+router = APIRouter(prefix="/api-keys", tags=["api keys"])
+
+
+@router.post("", operation_id="createApiKey")
+async def create(body: CreateKeyRequest, caller: SignedIn) -> Json:
+    """A new key. Its plaintext is in ``key``, here and never again."""
+    made = caller.core.accounts.create_key(
+        caller.customer_id, name=body.name, scopes=frozenset(body.scopes), expires_at=body.expires_at
+    )
+    return Json({**views.api_key(made.key), "key": made.plaintext}, status_code=201)
+
+
+@router.get("", operation_id="listApiKeys")
+async def page(caller: SignedIn, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
+    accounts = caller.core.accounts
+    return listing(
+        caller,
+        lambda key: accounts.keys(caller.customer_id, limit=limit, key=key),
+        views.api_key,
+        name="api-keys",
+        limit=limit,
+        cursor=cursor,
+    )
+
+
+@router.delete("/{key_id}", operation_id="revokeApiKey")
+async def revoke(key_id: str, caller: SignedIn) -> Response:
+    """Ends a key at once; the list keeps showing it."""
+    caller.core.accounts.revoke_key(caller.customer_id, key_id)
+    return Response(status_code=204)

@@ -1,0 +1,45 @@
+"""What customers train on."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+
+from functions.customer_api import upload_steps as steps
+from functions.customer_api.answers import Json
+from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed
+from functions.customer_api.requests import DeclareDatasetRequest, declaration
+from gpupool.accounts.model import Scope
+from gpupool.uploads.model import UploadKind
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+Reader = Annotated[Caller, allowed(Scope.DATASET_READ)]
+Writer = Annotated[Caller, allowed(Scope.DATASET_WRITE)]
+_KIND = UploadKind.DATASET
+
+
+@router.post("", operation_id="createDataset")
+async def declare(body: DeclareDatasetRequest, caller: Writer) -> Json:
+    """Declares a dataset; PUT its bytes to ``upload.url`` with ``upload.headers``, then finalize."""
+    return steps.declare(caller, _KIND, declaration(body))
+
+
+@router.post("/{upload_id}/finalize", operation_id="finalizeDataset")
+async def finalize(upload_id: str, caller: Writer) -> Json:
+    """Checks that the declared bytes arrived; repeating it answers the same."""
+    return steps.finalize(caller, _KIND, upload_id)
+
+
+@router.get("", operation_id="listDatasets")
+async def page(caller: Reader, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
+    return steps.page(caller, _KIND, limit=limit, cursor=cursor)
+
+
+@router.get("/{upload_id}", operation_id="getDataset")
+async def one(upload_id: str, caller: Reader) -> Json:
+    return steps.one(caller, _KIND, upload_id)
+
+
+@router.delete("/{upload_id}", operation_id="deleteDataset")
+async def delete(upload_id: str, caller: Writer) -> Response:
+    """Removes bytes and entry; 409 while a job that has not ended uses it."""
+    return steps.delete(caller, _KIND, upload_id)

@@ -1,0 +1,71 @@
+"""What a client may know before it signs in, and what is gone for good."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from functions.customer_api import requests
+from functions.customer_api.answers import Json
+from functions.customer_api.deps import core_of
+from gpupool.accounts.model import Scope
+from gpupool.errors import Gone
+from gpupool.jobs.model import JobStatus, Sensitivity
+from gpupool.objects.store import URL_SECONDS
+from gpupool.pages import DEFAULT_LIMIT, MAX_LIMIT
+from gpupool.uploads.model import MAX_BYTES, UploadKind
+
+router = APIRouter(tags=["meta"])
+API_VERSION = "v1-alpha"
+
+_CONFIG: dict[str, Any] = {
+    "api_version": API_VERSION,
+    "scopes": list(Scope),
+    "job_statuses": list(JobStatus),
+    "sensitivities": [Sensitivity.PUBLIC, Sensitivity.LOW_SENSITIVE],
+    "pagination": {"default_limit": DEFAULT_LIMIT, "max_limit": MAX_LIMIT},
+    "signed_url_seconds": URL_SECONDS,
+    "uploads": {
+        "dataset_max_bytes": MAX_BYTES[UploadKind.DATASET],
+        "training_package_max_bytes": MAX_BYTES[UploadKind.TRAINING_PACKAGE],
+    },
+    "training_jobs": {
+        "required_vram_mb": {"min": 0, "max": requests.MAX_VRAM_MB},
+        "required_disk_mb": {"min": 0, "max": requests.MAX_DISK_MB, "default": requests.DEFAULT_DISK_MB},
+        "max_runtime_seconds": {
+            "min": requests.MIN_RUNTIME_SECONDS,
+            "max": requests.MAX_RUNTIME_SECONDS,
+            "default": requests.DEFAULT_RUNTIME_SECONDS,
+        },
+    },
+}
+
+
+@router.get("/config", operation_id="getConfig")
+async def config() -> Json:
+    """Limits and vocabularies of this API."""
+    return Json(_CONFIG)
+
+
+@router.get("/meta", operation_id="getMeta")
+async def meta(request: Request) -> Json:
+    """Which API this is, and which stage of it."""
+    return Json({"name": "GPU-Agent Customer API", "api_version": API_VERSION, "environment": core_of(request).stage})
+
+
+@router.post("/jobs/image", operation_id="createImageJob", deprecated=True)
+async def image_job() -> Json:
+    """Gone: image generation with preset models."""
+    raise _gone()
+
+
+@router.post("/jobs/image-api", operation_id="createImageApiJob", deprecated=True)
+async def image_api_job() -> Json:
+    """Gone: image generation with preset models."""
+    raise _gone()
+
+
+def _gone() -> Gone:
+    return Gone(
+        "Image jobs were removed; upload a dataset and a training package, then POST /api/v1/customer/training-jobs.",
+        details={"replacement": "/api/v1/customer/training-jobs"},
+    )
