@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpupool.planning.manifest import parse_manifest
+from gpupool.planning.manifest import decode_manifest, parse_manifest
 from gpupool.planning.model import Goal, Manifest, ManifestUnit, Strategy
 from gpupool.wire.units import UnitKind
 from tests.unit.planning.builders import DAG, SINGLE, SWEEP, parsed
@@ -116,3 +116,7 @@ def test_a_parameter_that_is_a_float_anywhere_is_one_everywhere() -> None:
 
 def test_there_is_one_zero() -> None:
     assert str(parsed(SINGLE + "[parameters]\nbias = -0.0").parameters["bias"]) == "0.0"
+
+
+def test_text_is_utf8() -> None:
+    assert decode_manifest(b"# \xc3\xa4") == "# \u00e4"

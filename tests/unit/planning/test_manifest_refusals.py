@@ -2,7 +2,9 @@
 
 import pytest
 
+from gpupool.errors import ValidationFailed
 from gpupool.planning.limits import MAX_MANIFEST_BYTES
+from gpupool.planning.manifest import decode_manifest
 from tests.unit.planning.builders import DAG, SINGLE, SWEEP, refused
 
 GRID = SWEEP + "grid = {a = [1]}\n"
@@ -181,3 +183,9 @@ def test_what_strangers_wrote_is_escaped_and_cut() -> None:
     refusal = refused('"' + "x" * 5_000 + '\\n" = 1')
     assert "\n" not in refusal.message
     assert len(refusal.message) < 300
+
+
+def test_bytes_that_are_no_text() -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        decode_manifest(b"\xff")
+    assert (caught.value.code, caught.value.details["field"]) == ("MANIFEST_INVALID", "")

@@ -14,7 +14,7 @@ from gpupool.planning.stored import floats_of, manifest_from_dict, manifest_to_d
 from gpupool.planning.strategies import STRATEGIES
 from gpupool.planning.tables import Table, listed, refusal
 
-__all__ = ["MANIFEST_NAME", "manifest_from_dict", "manifest_to_dict", "parse_manifest"]
+__all__ = ["MANIFEST_NAME", "decode_manifest", "manifest_from_dict", "manifest_to_dict", "parse_manifest"]
 
 MANIFEST_NAME = "gpu-agent.toml"
 _REQUIREMENTS = "requirements.txt"
@@ -43,6 +43,14 @@ def parse_manifest(text: str | None, names: Collection[str]) -> Manifest:
         parameters=read_parameters(document.table("parameters")),
     )
     return _bounded(_one_type_per_name(STRATEGIES[strategy].read(document, manifest, names)))
+
+
+def decode_manifest(raw: bytes) -> str:
+    """The text of ``gpu-agent.toml``; TOML is always UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise refusal("", f"byte {error.start} is not UTF-8; save the file as UTF-8.") from error
 
 
 def _toml(text: str) -> dict[str, Any]:
