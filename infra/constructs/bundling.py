@@ -30,7 +30,7 @@ class BundlingError(RuntimeError):
 
 
 @jsii.implements(ILocalBundling)
-class _CopyAndCompile:
+class CopyAndCompile:
     """Copies a folder into the asset and compiles it."""
 
     def __init__(self, *, source: Path, into: str) -> None:
@@ -45,13 +45,16 @@ class _CopyAndCompile:
 
 
 @jsii.implements(ILocalBundling)
-class _InstallLocked:
-    """Installs the lock's wheels for the functions' platform, whatever machine this is."""
+class InstallLocked:
+    """Installs a lock's wheels for the functions' platform, whatever machine this is."""
+
+    def __init__(self, *, lock: Path) -> None:
+        self._lock = lock
 
     def try_bundle(self, output_dir: str, *_args: object, **_options: object) -> bool:
         target = Path(output_dir) / "python"
         _run(
-            [sys.executable, *_PIP_INSTALL, "--requirement", str(LOCK), "--target", str(target)],
+            [sys.executable, *_PIP_INSTALL, "--requirement", str(self._lock), "--target", str(target)],
             failure="the dependency layer could not be installed; check the network, or use -c bundle_deps=false",
         )
         shutil.rmtree(target / "bin", ignore_errors=True)
@@ -69,19 +72,19 @@ def core_layer_code(*, compiled: bool) -> lambda_.Code:
     return _folder_code(ROOT / "layers" / "gpupool" / "python", into="python", compiled=compiled)
 
 
-def dependencies_code() -> lambda_.Code:
+def dependencies_code(lock: Path = LOCK) -> lambda_.Code:
     """The third-party layer, from the lock.
 
     Raises BundlingError when the lock is missing, before anything is downloaded.
     """
-    if not LOCK.is_file():
-        raise BundlingError(f"{LOCK.relative_to(ROOT)} is missing: write the lock, or synthesise with -c bundle_deps=false")
-    content = f"{TARGET_PLATFORM}\n{_version(TARGET_PYTHON)}\n{LOCK.read_text(encoding='utf-8')}"
+    if not lock.is_file():
+        raise BundlingError(f"{lock.name} is missing: write the lock, or synthesise with -c bundle_deps=false")
+    content = f"{TARGET_PLATFORM}\n{_version(TARGET_PYTHON)}\n{lock.read_text(encoding='utf-8')}"
     return lambda_.Code.from_asset(
-        str(LOCK.parent),
+        str(lock.parent),
         asset_hash=hashlib.sha256(content.encode()).hexdigest(),
         asset_hash_type=AssetHashType.CUSTOM,
-        bundling=_bundling(_InstallLocked()),
+        bundling=_bundling(InstallLocked(lock=lock)),
     )
 
 
@@ -102,7 +105,7 @@ def _folder_code(folder: Path, *, into: str, compiled: bool) -> lambda_.Code:
         str(folder),
         exclude=list(_SOURCES_ONLY),
         ignore_mode=IgnoreMode.GIT,
-        bundling=_bundling(_CopyAndCompile(source=folder, into=into)),
+        bundling=_bundling(CopyAndCompile(source=folder, into=into)),
     )
 
 
