@@ -42,7 +42,7 @@ class BubblewrapSandbox:
             group = cgroup.create(f"gpupool-{uuid.uuid4().hex}", memory_mb=limits.memory_mb, processes=limits.processes)
             options = sandbox_words(spec, files, limits=limits, stage=stage, host=here)
             program = program_words(stage, here)
-            return Prepared(stage, group, lambda: launch(here.bwrap, options, program, group=group))
+            return Prepared(stage, group, lambda: launch(here.bwrap, options, program, group=group), files.environment)
 
         return BubblewrapUnit(prepare, limits=limits, on_output=on_output, grace_seconds=self._grace_seconds)
 

@@ -28,8 +28,8 @@ def launch(bwrap: str, options: Sequence[str], program: Sequence[str], *, group:
 
     The kernel's parent-death signal follows the thread, not the process, that started the child.
     """
-    words = _sealed(b"\0".join(os.fsencode(option) for option in options))
-    rules = _sealed(seccomp.program())
+    words = sealed(b"\0".join(os.fsencode(option) for option in options))
+    rules = sealed(seccomp.program())
     # --args keeps the host's paths out of the command line, which the unit could read as /proc/1/cmdline.
     command = [bwrap, "--seccomp", str(rules), "--args", str(words), "--", *program]
     if group is not None:
@@ -52,7 +52,7 @@ def launch(bwrap: str, options: Sequence[str], program: Sequence[str], *, group:
     return Launched(process, cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout))
 
 
-def _sealed(content: bytes) -> int:
+def sealed(content: bytes) -> int:
     """A descriptor to read ``content`` from."""
     descriptor = os.memfd_create("gpupool")
     os.write(descriptor, content)

@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from gpupool.wire.failures import FailureCode
 from node_agent.sandbox import processes
 from node_agent.sandbox.cgroup import ControlGroup
 from node_agent.sandbox.collect import OversizedOutputError, collect
+from node_agent.sandbox.environment_lock import in_use
 from node_agent.sandbox.launch import Launched
 from node_agent.sandbox.outcome import Ending, outcome_of
 from node_agent.sandbox.pump import Pump
@@ -34,6 +36,7 @@ class Prepared:
     stage: Stage
     group: ControlGroup | None
     launch: Callable[[], Launched]
+    environment: Path | None = None
 
 
 class BubblewrapUnit:
@@ -81,6 +84,10 @@ class BubblewrapUnit:
 
     def _supervise(self, started: float) -> UnitOutcome:
         prepared = self._prepare()
+        with in_use(prepared.environment):
+            return self._run_prepared(prepared, started)
+
+    def _run_prepared(self, prepared: Prepared, started: float) -> UnitOutcome:
         try:
             launched = prepared.launch()
             with launched.process, launched.control, launched.output:
