@@ -23,6 +23,8 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 15.0
 _POLL_SECONDS = 0.05
 _LOG_TAIL_LINES = 25
+# Emulators that this process started. The entry keeps the pipe open that one started `with_parent` watches.
+_children: dict[int, "subprocess.Popen[bytes]"] = {}
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
 
 
@@ -80,8 +82,11 @@ def choose_port(*, wanted: int | None) -> int:
         if not _is_free(wanted):
             raise EmulatorError(f"port {wanted} is in use by another program; choose another with --port")
         return wanted
-    if _is_free(DEFAULT_PORT):
-        return DEFAULT_PORT
+    return DEFAULT_PORT if _is_free(DEFAULT_PORT) else free_port()
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -115,6 +120,7 @@ def start(*, layout: Layout, python: Path, port: int, keys: RootKeys, with_paren
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _children[process.pid] = process
     running = Running(pid=process.pid, born=psutil.Process(process.pid).create_time(), port=port)
     layout.pid_file.write_text(json.dumps(asdict(running)))
     try:
@@ -187,9 +193,24 @@ def stop(running: Running, *, layout: Layout) -> bool:
     """Stop the emulator; True when it ended by itself and saved its state, False when it had to be killed."""
     clean = _signal_and_wait(running, signal.SIGTERM, seconds=_STOP_SECONDS)
     if not clean:
-        _signal_and_wait(running, signal.SIGKILL, seconds=2.0)
-    layout.pid_file.unlink(missing_ok=True)
+        kill(running, layout=layout)
+    _bury(running, layout=layout)
     return clean
+
+
+def kill(running: Running, *, layout: Layout) -> None:
+    """End the emulator without a chance to save anything, as a crash of the machine would."""
+    _signal_and_wait(running, signal.SIGKILL, seconds=2.0)
+    _bury(running, layout=layout)
+
+
+def _bury(running: Running, *, layout: Layout) -> None:
+    layout.pid_file.unlink(missing_ok=True)
+    child = _children.pop(running.pid, None)
+    if child is not None:
+        child.wait()
+        if child.stdin is not None:
+            child.stdin.close()
 
 
 def _signal_and_wait(running: Running, number: signal.Signals, *, seconds: float) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from ministack.core import concurrency, lambda_runtime
 from ministack.services import lambda_svc
 
-from local.emulator.patches.pinned import require_pinned
+from local.emulator.pinned import require_pinned
 
 require_pinned()
 

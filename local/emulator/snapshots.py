@@ -17,7 +17,7 @@ from typing import Any
 from ministack import app as emulator
 from ministack.core import persistence
 
-from local.emulator.patches.pinned import require_pinned
+from local.emulator.pinned import require_pinned
 
 require_pinned()
 

@@ -13,6 +13,7 @@ from local.emulator.patches import (
     resume_executions,
     start_idempotency,
     stream_mappings,
+    stream_persistence,
     task_callbacks,
 )
 
@@ -21,6 +22,7 @@ _IN_ORDER = (
     handler_logs,
     handler_errors,
     stream_mappings,
+    stream_persistence,
     start_idempotency,
     task_callbacks,
     execution_timeout,

@@ -14,7 +14,7 @@ from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
 from local.emulator.patches.handler_logs import END_MARK
-from local.emulator.patches.pinned import replace_once, require_pinned, wrap
+from local.emulator.pinned import replace_once, require_pinned, wrap
 
 require_pinned()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ministack.core import lambda_runtime
 
-from local.emulator.patches.pinned import replace_once, require_pinned, wrap
+from local.emulator.pinned import replace_once, require_pinned, wrap
 
 require_pinned()
 

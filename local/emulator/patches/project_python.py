@@ -10,7 +10,7 @@ from typing import Any
 
 from ministack.core import lambda_runtime
 
-from local.emulator.patches.pinned import require_pinned, wrap
+from local.emulator.pinned import require_pinned, wrap
 
 require_pinned()
 

@@ -16,7 +16,7 @@ from ministack.core.responses import AccountRegionScopedDict, _request_account_i
 from ministack.services import stepfunctions
 
 from local.emulator.patches import task_callbacks
-from local.emulator.patches.pinned import require_pinned, wrap
+from local.emulator.pinned import require_pinned, wrap
 
 require_pinned()
 

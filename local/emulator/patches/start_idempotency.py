@@ -12,7 +12,7 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region, json_response
 from ministack.services import stepfunctions
 
-from local.emulator.patches.pinned import require_pinned, wrap
+from local.emulator.pinned import require_pinned, wrap
 
 require_pinned()
 

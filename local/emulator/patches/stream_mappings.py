@@ -14,7 +14,7 @@ from typing import Any
 from ministack.core.arn import ArnParseError, parse_arn
 from ministack.services import dynamodb, lambda_svc
 
-from local.emulator.patches.pinned import require_pinned, wrap
+from local.emulator.pinned import require_pinned, wrap
 from local.emulator.stream_retries import Progress, RetryPolicy, Verdict, first_failure, judge
 
 require_pinned()

@@ -18,7 +18,7 @@ from ministack.core.responses import error_response_json, new_uuid
 from ministack.services import stepfunctions
 from ministack.services.stepfunctions import _ExecutionError
 
-from local.emulator.patches.pinned import require_pinned, wrap
+from local.emulator.pinned import require_pinned, wrap
 
 require_pinned()
 
