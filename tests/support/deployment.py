@@ -1,0 +1,67 @@
+"""A deployment in moto: tables, queues, the bucket, and the environment that tells the functions about them."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from moto import mock_aws
+
+from gpupool import aws, bootstrap
+from gpupool.settings import settings
+from gpupool.units.model import Pool
+from gpupool.wire.capabilities import CapabilityClass
+from tests.support.tables import TABLES, create_tables
+
+REGION = "us-east-1"
+BUCKET = "gpupool-bucket"
+
+_CACHED = (
+    settings,
+    bootstrap.ports,
+    bootstrap.customer_core,
+    bootstrap.node_core,
+    bootstrap.workflow,
+    bootstrap.outbox,
+    bootstrap.dead_letters,
+)
+
+
+@contextmanager
+def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Inside, ``gpupool.bootstrap`` builds the real adapters against an empty deployment."""
+    for name, value in _credentials().items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        _forget()
+        create_tables(aws.dynamodb())
+        aws.s3().create_bucket(Bucket=BUCKET)
+        for name, value in _environment(_queues()).items():
+            monkeypatch.setenv(name, value)
+        yield
+        _forget()
+
+
+def _credentials() -> dict[str, str]:
+    return {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+
+
+def _queues() -> dict[str, str]:
+    names = [f"{pool}-{capability}" for pool in Pool for capability in CapabilityClass]
+    visibility = {"VisibilityTimeout": "30"}
+    return {name: aws.sqs().create_queue(QueueName=f"gpupool-{name}", Attributes=visibility)["QueueUrl"] for name in names}
+
+
+def _environment(queue_urls: dict[str, str]) -> dict[str, str]:
+    return {f"{name.upper()}_TABLE": name for name in TABLES} | {
+        "STAGE": "test",
+        "BUCKET": BUCKET,
+        "QUEUE_URLS": json.dumps(queue_urls),
+        "NODE_ROLE_ARN": "arn:aws:iam::123456789012:role/gpupool-node",
+    }
+
+
+def _forget() -> None:
+    aws.reset()
+    for accessor in _CACHED:
+        accessor.cache_clear()
