@@ -16,10 +16,12 @@ from aws_cdk import aws_lambda as lambda_
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements" / "functions.lock"
 TARGET_PYTHON = (3, 11)
-TARGET_PLATFORM = "manylinux2014_aarch64"
+# Lambda's Python 3.11 stands on Amazon Linux 2, whose C library is 2.26; wheels for a newer one would not load there.
+TARGET_PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_26_aarch64")
 _PIP_INSTALL = (
     *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"),
-    *("--platform", TARGET_PLATFORM, "--only-binary=:all:"),
+    *(word for platform in TARGET_PLATFORMS for word in ("--platform", platform)),
+    "--only-binary=:all:",
     *("--implementation", "cp", "--python-version", ".".join(map(str, TARGET_PYTHON))),
 )
 _SOURCES_ONLY = ("**/__pycache__", "*.pyc", ".DS_Store")
@@ -79,7 +81,7 @@ def dependencies_code(lock: Path = LOCK) -> lambda_.Code:
     """
     if not lock.is_file():
         raise BundlingError(f"{lock.name} is missing: write the lock, or synthesise with -c bundle_deps=false")
-    content = f"{TARGET_PLATFORM}\n{_version(TARGET_PYTHON)}\n{lock.read_text(encoding='utf-8')}"
+    content = f"{TARGET_PLATFORMS}\n{_version(TARGET_PYTHON)}\n{lock.read_text(encoding='utf-8')}"
     return lambda_.Code.from_asset(
         str(lock.parent),
         asset_hash=hashlib.sha256(content.encode()).hexdigest(),
