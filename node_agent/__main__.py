@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from gpupool.wire.joining import PairRequest
 from node_agent import AGENT_VERSION, checks
-from node_agent.agent_log import log_event, set_up_logging
+from node_agent.agent_log import LogFormat, log_event, set_up_logging
 from node_agent.bootstrap import build_agent, capabilities_now, environments_for
 from node_agent.capabilities import find_gpus
 from node_agent.checks import Finding, Level
@@ -42,7 +42,7 @@ _EXIT_OF: dict[type[AgentError], ExitCode] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code; every expected trouble is one line on stderr."""
     given = _parser().parse_args(arguments)
-    set_up_logging(form=given.log_format or "human", level="info")
+    set_up_logging(form=LogFormat(given.log_format or LogFormat.HUMAN), level="info")
     try:
         settings = load_settings(cli=_settings_in(given), environ=os.environ)
         set_up_logging(form=settings.log_format, level=settings.log_level)

@@ -38,7 +38,7 @@ NewPoller = Callable[[QueueGrant, Lane, StartUnit], Poller]
 
 @dataclass(frozen=True)
 class SignalCame:
-    number: int
+    """Somebody asked the agent to stop, or asked again."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,17 @@ class Agent:
         self._heart: threading.Thread | None = None
 
     def handle_signals(self) -> None:
-        """SIGTERM and SIGINT become notes; a note is all that is safe to make inside a signal handler."""
+        """SIGTERM and SIGINT ask the agent to stop."""
 
-        def note_signal(number: int, _frame: FrameType | None) -> None:
-            self._notes.put(SignalCame(number))
+        def interrupt(_number: int, _frame: FrameType | None) -> None:
+            self.interrupt()
 
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, note_signal)
+            signal.signal(number, interrupt)
+
+    def interrupt(self) -> None:
+        """First: stop after the work in hand. Second: give it back. Third: leave. Safe inside a signal handler."""
+        self._notes.put(SignalCame())
 
     def run(self) -> ExitCode:
         recover(self._parts.tools)

@@ -16,7 +16,11 @@ _PIECE = 1 << 20
 
 
 class CorruptError(RecoverableError):
-    """What arrived is not what was declared; the transfer may have gone wrong, so it is worth another try."""
+    """What arrived is not what was declared; the transfer may have gone wrong, so it is worth one other try."""
+
+
+class DamagedError(RefusedError):
+    """What arrived is wrong again: the object itself is."""
 
 
 class DownloadTask:
@@ -29,17 +33,17 @@ class DownloadTask:
         self._stop = stop
         self._hash = hashlib.sha256()
         self._received = 0
+        self._corruptions = 0
 
     def attempt(self) -> None:
         """Finish the download and check it; repeated, it goes on where the last attempt broke off.
 
-        Raises ``RecoverableError`` (``CorruptError`` when the bytes are wrong), ``RefusedError`` or ``AbandonedError``.
+        Raises ``RecoverableError``, ``RefusedError`` (``DamagedError`` when the bytes are wrong) or ``AbandonedError``.
         """
         if not self._received or self._received < self._download.size_bytes:
             self._transfer()
         if self._received != self._download.size_bytes or self._hash.hexdigest() != self._download.sha256:
-            self._start_over()
-            raise CorruptError("the bytes differ from what was declared")
+            self._note_corruption("the bytes differ from what was declared")
 
     def _transfer(self) -> None:
         headers = {"Accept-Encoding": "identity"}
@@ -57,11 +61,17 @@ class DownloadTask:
             if self._stop.is_set():
                 raise AbandonedError("download")
             if self._received + len(piece) > self._download.size_bytes:
-                self._start_over()
-                raise CorruptError("more bytes than declared")
+                self._note_corruption("more bytes than declared")
             target.write(piece)
             self._hash.update(piece)
             self._received += len(piece)
+
+    def _note_corruption(self, what: str) -> None:
+        self._start_over()
+        if self._corruptions:
+            raise DamagedError(what)
+        self._corruptions += 1
+        raise CorruptError(what)
 
     def _start_over(self) -> None:
         self._target.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from node_agent.cache import Cache
 from node_agent.capabilities import BYTES_PER_MB, measure_capabilities
 from node_agent.control_plane import ControlPlane
 from node_agent.credentials import CredentialKeeper
-from node_agent.environments import Environments
+from node_agent.environments import Environments, EnvironmentStore
 from node_agent.heartbeat import Heartbeat, PollHealth
 from node_agent.in_hand import UnitsInHand
 from node_agent.inbox import SqsInbox
@@ -29,6 +29,7 @@ from node_agent.state import STATUS_FILE, Identity, StateDir
 from node_agent.web import new_pool
 
 SANDBOX_NAME = "bubblewrap"
+_LARGEST_ENVIRONMENT_MB = 15_000
 
 
 def capabilities_now(settings: Settings, *, gpus: list[Gpu], sandbox_ready: bool) -> Capabilities:
@@ -38,6 +39,17 @@ def capabilities_now(settings: Settings, *, gpus: list[Gpu], sandbox_ready: bool
         sandbox=SANDBOX_NAME if sandbox_ready else "none",
         gflops=measured_gflops(StateDir(settings.state_dir)),
         gpus=gpus,
+    )
+
+
+def environments_for(settings: Settings) -> Environments:
+    """The environments of this machine, built where no build can see the agent's own files."""
+    most = settings.environment_limit_mb * BYTES_PER_MB
+    return EnvironmentStore(
+        settings.cache_root / "environments",
+        hidden=(settings.state_dir, settings.work_root),
+        max_bytes=most,
+        max_environment_bytes=min(most, _LARGEST_ENVIRONMENT_MB * BYTES_PER_MB),
     )
 
 

@@ -13,7 +13,7 @@ import urllib3
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import Download
 from node_agent.agent_log import log_event
-from node_agent.blobs import CorruptError, DownloadTask
+from node_agent.blobs import CorruptError, DamagedError, DownloadTask
 from node_agent.errors import AbandonedError, RecoverableError, RefusedError, UnitFailedError
 from node_agent.retry import Backoff, retrying
 
@@ -84,7 +84,7 @@ class Cache:
             part.touch()  # an empty object never opened its file
             part.chmod(0o400)
             part.replace(path)
-        except CorruptError as error:
+        except (DamagedError, CorruptError) as error:
             raise UnitFailedError(FailureCode.INPUT_CORRUPT, f"an input arrived damaged: {error}") from error
         except (RecoverableError, RefusedError) as error:
             raise UnitFailedError(FailureCode.INPUT_UNAVAILABLE, f"an input could not be fetched: {error}") from error

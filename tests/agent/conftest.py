@@ -1,0 +1,32 @@
+"""No test here reaches beyond this machine; those that talk HTTP say so by asking for the fake control plane."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import pytest_socket
+
+from tests.agent.fake_control_plane import FakeControlPlane
+from tests.agent.harness import AgentInThread
+
+
+@pytest.fixture(autouse=True)
+def _no_network() -> None:
+    pytest_socket.disable_socket(allow_unix_socket=True)
+
+
+@pytest.fixture
+def control_plane(_no_network: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeControlPlane]:
+    pytest_socket.enable_socket()
+    pytest_socket.socket_allow_hosts(["127.0.0.1"], allow_unix_socket=True)
+    with FakeControlPlane() as fake:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", fake.url)
+        yield fake
+
+
+@pytest.fixture
+def agent(control_plane: FakeControlPlane, tmp_path: Path) -> Iterator[AgentInThread]:
+    """Not started yet; stopped and waited for in any case."""
+    running = AgentInThread(control_plane, tmp_path)
+    yield running
+    running.stop()

@@ -1,0 +1,253 @@
+"""The line of one unit, from the doorbell to the report, against a control plane on the wire."""
+
+from pathlib import Path
+
+import pytest
+
+from gpupool.wire import units as wire
+from gpupool.wire.errors import NodeErrorCode
+from gpupool.wire.failures import FailureCode
+from node_agent.environments.memory import MemoryEnvironments
+from node_agent.sandbox.memory import Script
+from tests.agent.fake_control_plane import FakeControlPlane
+from tests.agent.fake_http import LOST_ANSWER, LOST_CALL, UNAVAILABLE, Answer, Trouble, refused
+from tests.agent.harness import AgentInThread, eventually
+
+
+def is_idle(agent: AgentInThread) -> bool:
+    return not list(agent.work_root.iterdir())
+
+
+def test_a_unit_runs_and_its_outputs_arrive(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    unit = control_plane.add_unit(parameters={"epochs": 3}, args=["--quiet"])
+    agent.start(Script(output=b'{"loss": 0.5, "epoch": 1, "epochs": 2}\nbye\n', metrics={"accuracy": 0.97}))
+
+    report = eventually(lambda: unit.completed)
+
+    assert report["metrics"] == {"loss": 0.5, "epoch": 1.0, "epochs": 2.0, "accuracy": 0.97}
+    assert report["runtime_seconds"] == 1.5
+    assert report["peak_memory_mb"] == 64
+    assert [output["name"] for output in report["outputs"]] == ["model.tar.gz", "log.txt"]
+    assert control_plane.uploaded(unit, "model.tar.gz") == b"model"
+    assert control_plane.uploaded(unit, "log.txt").endswith(b"bye\n")
+    eventually(lambda: is_idle(agent), what="the work folder is gone")
+
+
+def test_the_sandbox_gets_what_the_grant_says(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    model = wire.NeedOutput(name="model.tar.gz", kind=wire.ArtifactKind.MODEL, download=control_plane.store(b"weights"))
+    unit = control_plane.add_unit(
+        role=wire.UnitRole.EVALUATE,
+        entry="evaluate.py",
+        parameters={"epochs": 3},
+        args=["--quiet"],
+        requirements="requirements.txt",
+        required_vram_mb=8000,
+        needs=[wire.NeedInput(unit_name="train", role=wire.UnitRole.TRAIN, outputs=[model])],
+    )
+    agent.start()
+    eventually(lambda: unit.completed)
+
+    started = agent.sandbox.started[0]
+    assert (started.spec.role, started.spec.entry, started.spec.args) == (wire.UnitRole.EVALUATE, "evaluate.py", ("--quiet",))
+    assert started.spec.parameters == {"epochs": 3}
+    assert started.spec.has_gpu
+    assert started.spec.needs[0].files[0].path.read_bytes() == b"weights"
+    assert started.files.package.read_bytes() == b"a package"
+    assert started.files.environment == agent.environments.root
+    assert agent.environments.asked == [(started.files.package, "requirements.txt")]
+    assert agent.sandbox.limits[0].wall_seconds == 600
+
+
+@pytest.mark.parametrize("role", [wire.UnitRole.PACKAGE, wire.UnitRole.SELECT])
+def test_the_platforms_own_roles_need_no_environment_and_no_dataset(
+    role: wire.UnitRole, control_plane: FakeControlPlane, agent: AgentInThread
+) -> None:
+    unit = control_plane.add_unit(role=role, entry=None)
+    agent.start(Script(artifacts=()))
+    eventually(lambda: unit.completed)
+    assert agent.environments.asked == []
+    assert agent.sandbox.started[0].files.dataset is None
+
+
+def test_a_failed_script_is_reported_with_its_cause_and_the_end_of_its_log(
+    control_plane: FakeControlPlane, agent: AgentInThread
+) -> None:
+    unit = control_plane.add_unit()
+    agent.start(
+        Script(
+            output=b"x" * 9000 + b"\nValueError: no\n", failure=FailureCode.SCRIPT_FAILED, message="exit code 3", exit_code=3
+        )
+    )
+    report = eventually(lambda: unit.failures)[0]
+    assert (report["code"], report["message"], report["exit_code"]) == ("SCRIPT_FAILED", "exit code 3", 3)
+    assert report["runtime_seconds"] == 1.5
+    assert report["log_tail"].endswith("ValueError: no\n")
+    assert len(report["log_tail"]) == 8000
+    assert [output["name"] for output in report["outputs"]] == ["log.txt"]
+    assert control_plane.uploaded(unit, "log.txt").startswith(b"xxx")
+    eventually(lambda: is_idle(agent))
+
+
+def test_an_environment_that_cannot_be_built_fails_the_unit(
+    control_plane: FakeControlPlane, agent: AgentInThread, tmp_path: Path
+) -> None:
+    agent.environments = MemoryEnvironments(tmp_path, failure="no such package: nonsuch")
+    unit = control_plane.add_unit()
+    agent.start()
+    report = eventually(lambda: unit.failures)[0]
+    assert (report["code"], report["message"]) == ("ENVIRONMENT_FAILED", "no such package: nonsuch")
+    assert agent.sandbox.started == []
+
+
+def test_a_damaged_input_fails_the_unit(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    download = control_plane.store(b"what was declared")
+    control_plane.blobs[f"/blobs/{download.sha256}"] = b"what has arrived!"
+    unit = control_plane.add_unit(dataset=wire.DatasetInput(name="d", content_type="text/csv", download=download))
+    agent.start()
+    assert eventually(lambda: unit.failures, within=30)[0]["code"] == "INPUT_CORRUPT"
+    assert control_plane.calls["get"] == 3  # the package once; the dataset twice, as a transfer may go wrong
+
+
+def test_an_input_larger_than_declared_is_not_taken(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    download = control_plane.store(b"small")
+    control_plane.blobs[f"/blobs/{download.sha256}"] = b"small" * 1_000_000
+    unit = control_plane.add_unit(dataset=wire.DatasetInput(name="d", content_type="text/csv", download=download))
+    agent.start()
+    assert eventually(lambda: unit.failures, within=30)[0]["code"] == "INPUT_CORRUPT"
+
+
+def test_an_input_that_is_not_there_fails_the_unit(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    missing = wire.Download(url=f"{control_plane.url}/blobs/none", sha256="0" * 64, size_bytes=3)
+    unit = control_plane.add_unit(dataset=wire.DatasetInput(name="d", content_type="text/csv", download=missing))
+    agent.start()
+    assert eventually(lambda: unit.failures)[0]["code"] == "INPUT_UNAVAILABLE"
+
+
+def test_an_input_named_like_a_path_is_refused(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    odd = wire.Download(url=f"{control_plane.url}/blobs/none", sha256="../../escaped", size_bytes=3)
+    unit = control_plane.add_unit(dataset=wire.DatasetInput(name="d", content_type="text/csv", download=odd))
+    agent.start()
+    assert eventually(lambda: unit.failures)[0]["code"] == "INPUT_UNAVAILABLE"
+
+
+def test_a_broken_download_goes_on_where_it_stopped(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    content = bytes(range(256)) * 4000
+    download = control_plane.store(content)
+    cut = Answer(body=content, media_type="application/octet-stream", cut_after=700_000)
+    unit = control_plane.add_unit(package=download)
+    control_plane.trouble("get", Trouble(instead=cut))
+    agent.start()
+    eventually(lambda: unit.completed)
+    assert agent.sandbox.started[0].files.package.read_bytes() == content
+
+
+def test_inputs_are_fetched_once_for_many_units(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    first, second = control_plane.add_unit("job-1.00001"), control_plane.add_unit("job-1.00002")
+    agent.start()
+    eventually(lambda: first.completed and second.completed)
+    assert control_plane.calls["get"] == 2  # the package and the dataset
+
+
+def test_output_over_the_limit_is_not_uploaded(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    unit = control_plane.add_unit()
+    agent.start(Script(artifacts=(("model.tar.gz", wire.ArtifactKind.MODEL, b"x" * 1_000_001),)))
+    report = eventually(lambda: unit.failures)[0]
+    assert report["code"] == "OUTPUT_TOO_LARGE"
+    assert "/uploads/job-1.00001/1/model.tar.gz" not in control_plane.blobs
+
+
+def test_a_defect_in_a_part_ends_the_unit_and_not_the_agent(
+    control_plane: FakeControlPlane, agent: AgentInThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    class BrokenEnvironments(MemoryEnvironments):
+        def for_package(self, *_arguments: object, **_keywords: object) -> Path:
+            raise ZeroDivisionError
+
+    agent.environments = BrokenEnvironments(agent.folder)
+    broken = control_plane.add_unit("job-1.00001")
+    fine = control_plane.add_unit("job-1.00002", role=wire.UnitRole.PACKAGE)
+    agent.start()
+    assert eventually(lambda: broken.failures)[0]["code"] == "INTERNAL"
+    eventually(lambda: fine.completed)
+    assert "unit.defect" in caplog.text
+
+
+# Every step may fail once, or happen twice because its answer was lost.
+
+_STEPS = ["credentials", "heartbeat", "claim", "get", "outputs", "put", "complete"]
+
+
+@pytest.mark.parametrize("trouble", [LOST_CALL, UNAVAILABLE], ids=["lost call", "503"])
+@pytest.mark.parametrize("step", _STEPS)
+def test_a_step_that_fails_once_is_repeated(
+    step: str, trouble: Trouble, control_plane: FakeControlPlane, agent: AgentInThread
+) -> None:
+    control_plane.trouble(step, trouble)
+    unit = control_plane.add_unit()
+    agent.start()
+    eventually(lambda: unit.completed)
+    assert unit.attempt == 1
+    eventually(lambda: control_plane.calls[step] >= 2)
+
+
+@pytest.mark.parametrize("step", ["credentials", "heartbeat", "get", "outputs", "put", "complete"])
+def test_a_step_that_happens_twice_changes_nothing(step: str, control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    control_plane.trouble(step, LOST_ANSWER)
+    unit = control_plane.add_unit()
+    agent.start()
+    eventually(lambda: unit.completed)
+    assert unit.attempt == 1
+    assert not unit.failures
+    eventually(lambda: is_idle(agent))
+
+
+def test_a_lost_grant_is_left_to_lapse(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    control_plane.trouble("claim", LOST_ANSWER)
+    lost = control_plane.add_unit("job-1.00001")
+    agent.start()
+    eventually(lambda: control_plane.calls["claim"] >= 2)
+    other = control_plane.add_unit("job-1.00002")
+    eventually(lambda: other.completed)
+    assert (lost.status, lost.completed, lost.failures) == ("running", None, [])
+
+
+@pytest.mark.parametrize("trouble", [LOST_CALL, LOST_ANSWER, UNAVAILABLE], ids=["lost call", "lost answer", "503"])
+def test_the_report_of_a_failure_arrives_once(trouble: Trouble, control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    control_plane.trouble("fail", trouble)
+    unit = control_plane.add_unit()
+    agent.start(Script(failure=FailureCode.OUT_OF_MEMORY))
+    eventually(lambda: unit.failures and is_idle(agent))
+    assert [report["code"] for report in unit.failures] == ["OUT_OF_MEMORY"]
+
+
+def test_an_upload_that_went_missing_is_sent_again(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    control_plane.trouble("put", Trouble(instead=Answer()))  # says yes and keeps nothing
+    unit = control_plane.add_unit()
+    agent.start()
+    eventually(lambda: unit.completed)
+    assert control_plane.uploaded(unit, "model.tar.gz") == b"model"
+
+
+def test_an_expired_upload_url_is_asked_for_again(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    control_plane.trouble("put", Trouble(instead=Answer(status=403)))
+    unit = control_plane.add_unit()
+    agent.start()
+    eventually(lambda: unit.completed)
+    assert control_plane.calls["outputs"] == 2
+
+
+def test_a_store_that_refuses_for_good_fails_the_unit(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    control_plane.trouble("put", *[Trouble(instead=Answer(status=403))] * 20)
+    unit = control_plane.add_unit()
+    agent.start()
+    report = eventually(lambda: unit.failures)[0]
+    assert report["code"] == "UPLOAD_FAILED"
+    assert report.get("outputs", []) == []
+
+
+def test_a_report_that_is_refused_as_wrong_is_not_repeated(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    control_plane.trouble("complete", refused(422, NodeErrorCode.VALIDATION_FAILED))
+    control_plane.add_unit()
+    agent.start()
+    eventually(lambda: control_plane.calls["complete"] and is_idle(agent))
+    assert control_plane.calls["complete"] == 1
