@@ -23,11 +23,3 @@ def use_bundled_node() -> None:
     node = bundled_node()
     if node is not None:
         os.environ.setdefault("JSII_NODE", str(node))
-
-
-def fast_synth_environment() -> dict[str, str]:
-    """Environment for a synthesis in the inner loop: without the built-in template validation, which takes most of the time.
-
-    The gate synthesises with the validation on; cdk-nag runs either way.
-    """
-    return {**os.environ, "CDK_VALIDATION": "false"}
