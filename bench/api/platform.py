@@ -1,0 +1,70 @@
+"""The real customer door over the in-memory platform, with one customer and one job."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mangum import Mangum
+
+from functions.customer_api.app import create_app
+from gpupool.accounts.model import Scope
+from gpupool.bootstrap import CustomerCore, build_customer_core
+from gpupool.clock import SystemClock
+from gpupool.jobs.model import Job, JobStatus, Quote, QuoteLine, Sensitivity, Source
+from gpupool.twins import MemoryPorts
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+JOB_ID = "0199aaaa-0000-7000-8000-000000000001"
+_SOURCE = Source("0199aaaa-0000-7000-8000-000000000002", "digits.npz", "application/octet-stream", "k", "0" * 64, 45_000)
+
+
+def door() -> tuple[Handler, dict[str, str]]:
+    """A handler and the headers of a customer who owns ``JOB_ID``."""
+    ports = MemoryPorts(clock=SystemClock())
+    core = build_customer_core(ports)
+    customer = core.accounts.create_customer(email="bench@example.com", password="correct horse battery", name="bench")  # noqa: S106
+    key = core.accounts.create_key(customer.id, name="bench", scopes=frozenset(Scope), expires_at=None)
+    ports.world.jobs[JOB_ID] = _job(customer.id, core)
+    return Mangum(create_app(lambda: core), lifespan="off"), {"x-api-key": key.plaintext}
+
+
+def _job(customer_id: str, core: CustomerCore) -> Job:
+    return Job(
+        id=JOB_ID,
+        customer_id=customer_id,
+        name="bench",
+        status=JobStatus.RUNNING,
+        dataset=_SOURCE,
+        package=_SOURCE,
+        manifest={},
+        required_vram_mb=0,
+        required_disk_mb=512,
+        max_runtime_seconds=600,
+        sensitivity=Sensitivity.PUBLIC,
+        quote=Quote(30, (QuoteLine("cpu", 4, 30),)),
+        created_at=core.clock.now(),
+        parameters={"epochs": 40, "learning_rate": 0.1},
+        units_total=4,
+    )
+
+
+def get_job_event(headers: dict[str, str]) -> dict[str, Any]:
+    """``GET /training-jobs/{id}`` as API Gateway sends it (payload 2.0)."""
+    path = f"/api/v1/customer/training-jobs/{JOB_ID}"
+    return {
+        "version": "2.0",
+        "routeKey": "ANY /api/v1/customer/{proxy+}",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"host": "api.example.com", "accept": "application/json", **headers},
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "api",
+            "domainName": "api.example.com",
+            "http": {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "bench"},
+            "requestId": "bench",
+            "stage": "$default",
+            "timeEpoch": 0,
+        },
+        "isBase64Encoded": False,
+    }
