@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gpupool.bootstrap import CustomerCore
 
 PREFIX = "/api/v1/customer"
+_ROOMS = (meta, auth, api_keys, datasets, training_packages, training_jobs, usage)
 _ROUTING_CODES = {**ROUTING_CODES, 415: "UNSUPPORTED_MEDIA_TYPE"}
 
 
@@ -28,7 +29,7 @@ def create_app(core: "Callable[[], CustomerCore]") -> FastAPI:
         redirect_slashes=False,
     )
     app.state.core = core
-    for room in (meta, auth, api_keys, datasets, training_packages, training_jobs, usage):
+    for room in _ROOMS:
         app.include_router(room.router, prefix=PREFIX)
     install_error_handlers(app, routing_codes=_ROUTING_CODES)
     app.add_middleware(BodyGuard)
@@ -44,5 +45,5 @@ class _Door(FastAPI):
         if self.openapi_schema is None:
             from functions.customer_api.document import with_answers
 
-            self.openapi_schema = with_answers(super().openapi(), self.routes)
+            self.openapi_schema = with_answers(super().openapi(), [route for room in _ROOMS for route in room.router.routes])
         return self.openapi_schema

@@ -26,17 +26,13 @@ def with_answers(document: dict[str, Any], routes: Sequence[BaseRoute]) -> dict[
     known = {name: schema for name, schema in components.get("schemas", {}).items() if "ValidationError" not in name}
     components["schemas"] = {**known, **schemas["$defs"]}
     components["securitySchemes"] = _SECURITY
-    for route in _api_routes(routes):
-        for method in route.methods or ():
-            operation = document["paths"][route.path][method.lower()]
-            status, model = shapes.ANSWERS[str(route.operation_id)]
-            operation["responses"] = _responses(status, model)
-            operation["security"] = _credentials(route)
+    credentials = {route.operation_id: _credentials(route) for route in routes if isinstance(route, APIRoute)}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            name = operation["operationId"]
+            operation["responses"] = _responses(*shapes.ANSWERS[name])
+            operation["security"] = credentials[name]
     return document
-
-
-def _api_routes(routes: Sequence[BaseRoute]) -> list[APIRoute]:
-    return [route for route in routes if isinstance(route, APIRoute) and route.include_in_schema]
 
 
 def _responses(status: int, model: type[BaseModel] | None) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """What customers send. Unknown fields are refused: a misspelt one would silently mean its default."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from gpupool.accounts.model import Scope
 from gpupool.errors import ValidationFailed
 from gpupool.jobs.model import Sensitivity
-from gpupool.jobs.service import SubmitJob
-from gpupool.uploads.model import MAX_BYTES, UploadKind
-from gpupool.uploads.service import Declaration
+from gpupool.uploads.model import MAX_BYTES, Declaration, UploadKind
+
+if TYPE_CHECKING:
+    from gpupool.jobs.service import SubmitJob
 
 MAX_VRAM_MB = 80_000
 MAX_DISK_MB = 200_000
@@ -35,8 +36,7 @@ Id = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Request(BaseModel):
-    # Built on first use: a cold start serves one route, not all.
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class LoginRequest(Request):
@@ -84,8 +84,10 @@ def declaration(body: DeclareDatasetRequest | DeclarePackageRequest) -> Declarat
     return Declaration(body.name, body.size_bytes, body.sha256.lower(), body.content_type.lower())
 
 
-def submission(body: CreateJobRequest) -> SubmitJob:
+def submission(body: CreateJobRequest) -> "SubmitJob":
     """The request in one spelling; VALIDATION_FAILED when both spellings are there and disagree."""
+    from gpupool.jobs.service import SubmitJob  # brings the planner, which the cold start of a read should not wait for
+
     minutes = body.max_runtime_minutes
     vram = _agreed("required_vram_mb", body.required_vram_mb, "min_vram_mb", body.min_vram_mb)
     if vram is None:

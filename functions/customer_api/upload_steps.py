@@ -5,8 +5,7 @@ from fastapi import Response
 from functions.customer_api import views
 from functions.customer_api.answers import Json, listing
 from functions.customer_api.deps import Caller
-from gpupool.uploads.model import UploadKind
-from gpupool.uploads.service import Declaration
+from gpupool.uploads.model import Declaration, UploadKind
 
 
 def declare(caller: Caller, kind: UploadKind, declaration: Declaration) -> Json:

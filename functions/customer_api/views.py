@@ -9,10 +9,8 @@ from gpupool.artifacts.model import Artifact
 from gpupool.ids import unit_id
 from gpupool.jobs.model import Job
 from gpupool.ledger.model import Balance, Transfer
-from gpupool.planning.manifest import manifest_from_dict
 from gpupool.units.model import Failure, Unit
-from gpupool.uploads.model import Upload, UploadKind
-from gpupool.uploads.service import Declared
+from gpupool.uploads.model import Declared, Upload, UploadKind
 
 View = dict[str, Any]
 
@@ -65,6 +63,8 @@ def declared(row: Declared) -> View:
 
 def manifest(stored: dict[str, Any]) -> View:
     """What was read from a package's manifest, or assumed in its absence."""
+    from gpupool.planning.stored import manifest_from_dict
+
     read = manifest_from_dict(stored)
     return {
         "strategy": read.strategy,

@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from gpupool.objects.model import SignedPut
+
 
 class UploadKind(StrEnum):
     DATASET = "dataset"
@@ -48,6 +50,25 @@ class Upload:
     @property
     def owner_kind(self) -> str:
         return owner_kind(self.customer_id, self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What the customer is about to upload; ``sha256`` is lower-case hex."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A declared upload and how to send its bytes until ``expires_at``."""
+
+    upload: Upload
+    signed: SignedPut
+    expires_at: datetime
 
 
 def owner_kind(customer_id: str, kind: UploadKind) -> str:

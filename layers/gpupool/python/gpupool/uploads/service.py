@@ -1,38 +1,18 @@
 """Uploads: declared first, sent straight to the bucket, then checked once and never changed again."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from gpupool.clock import Clock
 from gpupool.errors import Conflict, NotFound, StaleWrite
 from gpupool.ids import new_id
-from gpupool.objects.model import ObjectHead, SignedPut
+from gpupool.objects.model import ObjectHead
 from gpupool.objects.store import URL_SECONDS, ObjectStore
 from gpupool.pages import Key, Page
-from gpupool.uploads.model import Upload, UploadKind, UploadStatus
+from gpupool.uploads.model import Declaration, Declared, Upload, UploadKind, UploadStatus
 from gpupool.uploads.store import UploadStore
 
 _MAX_ID = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """What the customer is about to upload; ``sha256`` is lower-case hex."""
-
-    name: str
-    size_bytes: int
-    sha256: str
-    content_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A declared upload and how to send its bytes until ``expires_at``."""
-
-    upload: Upload
-    signed: SignedPut
-    expires_at: datetime
 
 
 class Uploads:
