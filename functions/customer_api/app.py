@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from gpupool.bootstrap import CustomerCore
 
 PREFIX = "/api/v1/customer"
-_ROOMS = (meta, auth, api_keys, datasets, training_packages, training_jobs, usage)
+# The busiest first: routes are tried in this order.
+_ROOMS = (training_jobs, datasets, training_packages, usage, auth, api_keys, meta)
 _ROUTING_CODES = {**ROUTING_CODES, 415: "UNSUPPORTED_MEDIA_TYPE"}
 
 

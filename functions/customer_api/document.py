@@ -1,5 +1,6 @@
 """The OpenAPI document's answers and security. Imported only when somebody asks for the document."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ def with_answers(document: dict[str, Any], routes: Sequence[BaseRoute]) -> dict[
             name = operation["operationId"]
             operation["responses"] = _responses(*shapes.ANSWERS[name])
             operation["security"] = credentials[name]
+            operation["summary"] = _sentence(name)
     return document
 
 
@@ -43,6 +45,11 @@ def _responses(status: int, model: type[BaseModel] | None) -> dict[str, Any]:
     if model is not None:
         success["content"] = _json(model)
     return {str(status): success, "4XX": error, "5XX": error}
+
+
+def _sentence(operation_id: str) -> str:
+    """``listTrainingJobs`` as ``List training jobs``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", operation_id).capitalize()
 
 
 def _json(model: type[BaseModel]) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""What an operator does from a terminal: ``python -m gpupool.admin <command>``. Prints one JSON object.
+
+Runs with the operator's own AWS credentials against the tables that the environment names, in the cloud as on a laptop.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from gpupool.errors import Conflict, CoreError
+
+if TYPE_CHECKING:
+    from gpupool.ports import Ports
+
+Answer = dict[str, Any]
+
+
+def main(arguments: Sequence[str], *, ports: "Callable[[], Ports]", stdin: TextIO) -> tuple[int, Answer]:
+    """Exit code and answer; a refusal is an answer too, with exit code 1."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return 0, parsed.run(parsed, ports(), stdin)
+    except CoreError as refusal:
+        return 1, {"error": {"code": refusal.code, "message": refusal.message, "details": refusal.details}}
+
+
+def _customer(parsed: argparse.Namespace, ports: "Ports", stdin: TextIO) -> Answer:
+    """Creates a customer with credits. One that is there already keeps its password and gets nothing, so it may be repeated."""
+    from gpupool.bootstrap import build_accounts, build_credits
+
+    accounts, credits = build_accounts(ports), build_credits(ports)
+    password = stdin.readline().rstrip("\n") if parsed.password == "-" else parsed.password  # noqa: S105 - a sign, no password
+    try:
+        customer = accounts.create_customer(email=parsed.email, password=password, name=parsed.name or parsed.email)
+    except Conflict:
+        customer = accounts.customer_by_email(parsed.email)
+        created = False
+    else:
+        created = True
+        if parsed.credits:
+            credits.grant(customer.id, amount=parsed.credits, note="opening credits")
+    available = credits.balance(customer.id).available
+    return {"customer_id": customer.id, "email": customer.email, "created": created, "credits_available": available}
+
+
+def _grant(parsed: argparse.Namespace, ports: "Ports", _stdin: TextIO) -> Answer:
+    from gpupool.bootstrap import build_accounts, build_credits
+
+    customer = build_accounts(ports).customer_by_email(parsed.email)
+    credits = build_credits(ports)
+    entry = credits.grant(customer.id, amount=parsed.credits, note=parsed.note)
+    return {"customer_id": customer.id, "entry_id": entry.id, "credits_available": credits.balance(customer.id).available}
+
+
+def _pairing_code(parsed: argparse.Namespace, ports: "Ports", _stdin: TextIO) -> Answer:
+    from gpupool.bootstrap import build_pairing
+    from gpupool.nodes.model import Tier
+
+    tier = Tier(parsed.tier)
+    return {"code": build_pairing(ports).create_code(tier), "tier": tier}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gpupool.admin", description="Operate the pool.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    customer = commands.add_parser("customer", help="create a customer")
+    customer.add_argument("--email", required=True)
+    customer.add_argument("--password", required=True, help="'-' reads it from standard input")
+    customer.add_argument("--credits", type=int, default=0, help="granted when the customer is new")
+    customer.add_argument("--name", default="")
+    customer.set_defaults(run=_customer)
+
+    grant = commands.add_parser("grant", help="give credits to a customer")
+    grant.add_argument("--email", required=True)
+    grant.add_argument("--credits", type=int, required=True)
+    grant.add_argument("--note", default="")
+    grant.set_defaults(run=_grant)
+
+    code = commands.add_parser("pairing-code", help="let one machine join")
+    code.add_argument("--tier", required=True, choices=["controlled", "community"])
+    code.set_defaults(run=_pairing_code)
+    return parser
+
+
+if __name__ == "__main__":
+    from gpupool.bootstrap import ports as deployed
+
+    status, answer = main(sys.argv[1:], ports=deployed, stdin=sys.stdin)
+    print(json.dumps(answer))
+    sys.exit(status)
