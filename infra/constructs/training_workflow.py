@@ -137,11 +137,10 @@ class _Definition:
         )
         plan.next(what_next)
         advance.next(what_next)
-        note_error = self._note_error().next(compensate)
-        plan.add_catch(note_error, result_path="$.error")
+        plan.add_catch(self._note_error(of="Plan").next(compensate), result_path="$.error")
         # A wake-up call that never came is no failure: the step looks at the job again with a fresh token.
         advance.add_catch(advance, errors=["States.Timeout"], result_path=sfn.JsonPath.DISCARD)
-        advance.add_catch(note_error, result_path="$.error")
+        advance.add_catch(self._note_error(of="Advance").next(compensate), result_path="$.error")
         self.start: sfn.IChainable = plan
 
     def _plan(self, room: RoomFunction) -> tasks.LambdaInvoke:
@@ -217,9 +216,10 @@ class _Definition:
         parameters = {"job_id.$": "$.job_id", "outcome.$": "$.step.outcome"}
         return sfn.Pass(self._scope, "GiveUp", parameters=parameters)
 
-    def _note_error(self) -> sfn.Pass:
-        parameters = {"job_id.$": "$.job_id", "outcome": "failed", "error.$": "$.error"}
-        return sfn.Pass(self._scope, "NoteError", parameters=parameters)
+    def _note_error(self, *, of: str) -> sfn.Pass:
+        error = {"Step": of, "Error.$": "$.error.Error", "Cause.$": "$.error.Cause"}
+        parameters = {"job_id.$": "$.job_id", "outcome": "failed", "error": error}
+        return sfn.Pass(self._scope, f"Note{of}Error", parameters=parameters)
 
 
 def _retrying(task: tasks.LambdaInvoke) -> tasks.LambdaInvoke:

@@ -65,9 +65,10 @@ def test_a_task_outlives_its_function(prod: Synthesised) -> None:
 @pytest.mark.parametrize("state", ["Plan", "Advance"])
 def test_an_error_is_compensated(prod: Synthesised, state: str) -> None:
     last = _state(prod, state)["Catch"][-1]
-    assert last == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "NoteError"}
-    note = _state(prod, "NoteError")
-    assert note["Parameters"] == {"job_id.$": "$.job_id", "outcome": "failed", "error.$": "$.error"}
+    assert last == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": f"Note{state}Error"}
+    note = _state(prod, f"Note{state}Error")
+    error = {"Step": state, "Error.$": "$.error.Error", "Cause.$": "$.error.Cause"}
+    assert note["Parameters"] == {"job_id.$": "$.job_id", "outcome": "failed", "error": error}
     assert note["Next"] == "Compensate"
 
 
