@@ -1,6 +1,5 @@
 """Steps ``Finish`` and ``Compensate``: ``{"job_id", "outcome", "error"?}`` in; the job is in its end state after it."""
 
-import json
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,6 +18,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, str]:
     error = event.get("error")
     if error:
         log.error("execution failed", extra={"step_error": error})
-    bootstrap.workflow().close(job_id, outcome, error=json.dumps(error) if error else None)
+    bootstrap.workflow().close(job_id, outcome)
     log.info("job closed", extra={"outcome": outcome})
     return {"job_id": job_id, "outcome": str(outcome)}

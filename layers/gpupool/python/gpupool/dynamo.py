@@ -1,13 +1,21 @@
 """What every DynamoDB adapter shares: rows to items and back, and AWS errors turned into ours at the border."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpupool.errors import AlreadyExists, StaleWrite
+from gpupool.pages import Key, Page
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+# Numbers nearer to zero than this are refused by the table; as zero they are what a reader needs to know.
+_SMALLEST = 1e-130
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 def to_item(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,9 +39,26 @@ def value(plain: Any) -> Any:
     return to_item({"v": plain})["v"]
 
 
+def query_page(
+    client: "DynamoDBClient", query: Mapping[str, Any], *, limit: int, read: Callable[[Any], T], key_of: Callable[[T], Key]
+) -> Page[T]:
+    """One page of a query. One row more is asked for, because DynamoDB names a next key even when nothing follows."""
+    answer = client.query(**query, Limit=limit + 1)
+    rows = tuple(read(item) for item in answer["Items"])
+    # A page also ends early when it reaches the size that one answer may have.
+    more = len(rows) > limit or "LastEvaluatedKey" in answer
+    rows = rows[:limit]
+    return Page(rows, key_of(rows[-1]) if more and rows else None)
+
+
+def start_after(key: Key | None) -> dict[str, Any]:
+    """The part of a query that continues behind ``key``."""
+    return {"ExclusiveStartKey": to_item(key)} if key else {}
+
+
 def _decimals(value: Any) -> Any:
     if isinstance(value, float):
-        return Decimal(repr(value))
+        return Decimal(0) if abs(value) < _SMALLEST else Decimal(repr(value))
     if isinstance(value, dict):
         return {name: _decimals(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):

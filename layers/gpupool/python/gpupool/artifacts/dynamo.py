@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from gpupool.artifacts.model import Artifact
-from gpupool.dynamo import from_item, to_item
+from gpupool.dynamo import from_item, query_page, start_after, to_item
 from gpupool.ids import job_of
 from gpupool.pages import Key, Page
 
@@ -50,14 +50,16 @@ class DynamoArtifactStore:
         return tuple(_artifact_from(item) for item in answer["Items"])
 
     def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Artifact]:
-        start: Any = {"ExclusiveStartKey": to_item(key)} if key else {}
-        answer = self._client.query(
-            TableName=self._table,
-            KeyConditionExpression="job_id = :job",
-            ExpressionAttributeValues=to_item({":job": job_id}),
-            ConsistentRead=True,
-            Limit=limit,
-            **start,
+        query = {
+            "TableName": self._table,
+            "KeyConditionExpression": "job_id = :job",
+            "ExpressionAttributeValues": to_item({":job": job_id}),
+            "ConsistentRead": True,
+        }
+        return query_page(
+            self._client,
+            query | start_after(key),
+            limit=limit,
+            read=_artifact_from,
+            key_of=lambda artifact: {"job_id": artifact.job_id, "artifact_id": artifact.id},
         )
-        last = answer.get("LastEvaluatedKey")
-        return Page(tuple(_artifact_from(item) for item in answer["Items"]), from_item(last) if last else None)

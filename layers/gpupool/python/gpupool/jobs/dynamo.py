@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from gpupool.dynamo import error_code, from_item, to_item
+from gpupool.dynamo import error_code, from_item, query_page, start_after, to_item
 from gpupool.jobs.model import LIVE, Job, JobStatus
 from gpupool.pages import Key, Page
 from gpupool.units.model import Failure
@@ -81,20 +81,21 @@ class DynamoJobStore:
         index, attribute, wanted = "by_customer", "customer_id", customer_id
         if status is not None:
             index, attribute, wanted = "by_customer_status", "customer_status", customer_status(customer_id, status)
-        start: Any = {"ExclusiveStartKey": to_item(key | {attribute: wanted})} if key else {}
-        answer = self._client.query(
-            TableName=self._table,
-            IndexName=index,
-            KeyConditionExpression="#partition = :wanted",
-            ExpressionAttributeNames={"#partition": attribute},
-            ExpressionAttributeValues=to_item({":wanted": wanted}),
-            ScanIndexForward=False,
-            Limit=limit,
-            **start,
+        query = {
+            "TableName": self._table,
+            "IndexName": index,
+            "KeyConditionExpression": "#partition = :wanted",
+            "ExpressionAttributeNames": {"#partition": attribute},
+            "ExpressionAttributeValues": to_item({":wanted": wanted}),
+            "ScanIndexForward": False,
+        }
+        return query_page(
+            self._client,
+            query | start_after(key | {attribute: wanted} if key else None),
+            limit=limit,
+            read=job_from,
+            key_of=lambda job: {"job_id": job.id},
         )
-        last = answer.get("LastEvaluatedKey")
-        jobs = tuple(job_from(item) for item in answer["Items"])
-        return Page(jobs, {"job_id": str(from_item(last)["job_id"])} if last else None)
 
     def begin_planning(self, job_id: str) -> Job | None:
         job = self.get(job_id)

@@ -28,6 +28,7 @@ from gpupool.uploads.model import Upload, UploadKind, UploadStatus
 from gpupool.uploads.store import UploadStore
 
 _ROUTE = "POST /training-jobs"
+_SUBMIT_TRIES = 5
 _NOUN = {UploadKind.DATASET: "dataset", UploadKind.TRAINING_PACKAGE: "training package"}
 _FIELD = {UploadKind.DATASET: "/dataset_id", UploadKind.TRAINING_PACKAGE: "/training_package_id"}
 
@@ -89,9 +90,8 @@ class Jobs:
                 return Submitted(replayed, replayed=True)
         job = self._new_job(customer_id, request)
         record = IdempotencyRecord(key_id, print_of_request, job.id, job.created_at) if key_id else None
-        price = hold(customer_id=customer_id, job_id=job.id, amount=job.quote.credits, at=job.created_at)
         try:
-            self._transitions.submit(job, hold=price, record=record)
+            self._create(job, record)
         except SubmitRefused as refused:
             if key_id is not None and Obstacle.IDEMPOTENCY_KEY_USED in refused.obstacles:
                 replayed = self._replay(key_id, print_of_request)
@@ -131,6 +131,17 @@ class Jobs:
         expires_at = self._clock.now() + timedelta(seconds=URL_SECONDS)
         url = self._objects.presign_get(artifact.key, filename=artifact.name, expires_seconds=URL_SECONDS)
         return url, expires_at
+
+    def _create(self, job: Job, record: IdempotencyRecord | None) -> None:
+        """Several submits of one customer meet on its balance; who loses such a meeting just tries again."""
+        price = hold(customer_id=job.customer_id, job_id=job.id, amount=job.quote.credits, at=job.created_at)
+        for _ in range(_SUBMIT_TRIES - 1):
+            try:
+                return self._transitions.submit(job, hold=price, record=record)
+            except SubmitRefused as refused:
+                if refused.obstacles != {Obstacle.BUSY}:
+                    raise
+        return self._transitions.submit(job, hold=price, record=record)
 
     def _replay(self, key_id: str, print_of_request: str) -> Job | None:
         record = self._idempotency.get(key_id)
@@ -172,7 +183,7 @@ class Jobs:
 
     def _ready(self, customer_id: str, kind: UploadKind, upload_id: str) -> Upload:
         upload = self._uploads.get(customer_id, kind, upload_id)
-        if upload is None:
+        if upload is None or upload.status is UploadStatus.DELETING:
             raise NotFound(f"There is no {_NOUN[kind]} with this id.", code=f"{kind.name}_NOT_FOUND", field=_FIELD[kind])
         if upload.status is not UploadStatus.READY:
             raise _not_ready(kind)

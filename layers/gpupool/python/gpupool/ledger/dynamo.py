@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from gpupool.dynamo import cancellation_codes, error_code, from_item, to_item
+from gpupool.dynamo import cancellation_codes, error_code, from_item, query_page, start_after, to_item
 from gpupool.errors import AlreadyExists
-from gpupool.ledger.model import Balance, Transfer, deltas_of
+from gpupool.ledger.model import Balance, Transfer, deltas_of, time_key
 from gpupool.pages import Key, Page
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def entry_write(table: str, transfer: Transfer) -> dict[str, Any]:
     """The put of the entry; its condition is what makes a repeat harmless."""
     row = _adapter().dump_python(transfer, mode="json") | {
         "entry_id": transfer.id,
-        "time_key": f"{transfer.created_at:%Y-%m-%dT%H:%M:%S.%fZ}#{transfer.id}",
+        "time_key": time_key(transfer),
     }
     return {"TableName": table, "Item": to_item(row), "ConditionExpression": "attribute_not_exists(entry_id)"}
 
@@ -72,16 +72,17 @@ class DynamoLedgerStore:
             raise
 
     def page(self, customer_id: str, *, limit: int, key: Key | None) -> Page[Transfer]:
-        start: Any = {"ExclusiveStartKey": to_item(key)} if key else {}
-        answer = self._client.query(
-            TableName=self._table,
-            IndexName="by_time",
-            KeyConditionExpression="customer_id = :customer",
-            ExpressionAttributeValues=to_item({":customer": customer_id}),
-            ScanIndexForward=False,
-            Limit=limit,
-            **start,
+        query = {
+            "TableName": self._table,
+            "IndexName": "by_time",
+            "KeyConditionExpression": "customer_id = :customer",
+            "ExpressionAttributeValues": to_item({":customer": customer_id}),
+            "ScanIndexForward": False,
+        }
+        return query_page(
+            self._client,
+            query | start_after(key),
+            limit=limit,
+            read=lambda item: _adapter().validate_python(from_item(item)),
+            key_of=lambda entry: {"customer_id": customer_id, "entry_id": entry.id, "time_key": time_key(entry)},
         )
-        last = answer.get("LastEvaluatedKey")
-        items = tuple(_adapter().validate_python(from_item(item)) for item in answer["Items"])
-        return Page(items, from_item(last) if last else None)

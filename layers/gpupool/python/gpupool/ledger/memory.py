@@ -1,7 +1,7 @@
 """The ledger in memory."""
 
 from gpupool.errors import AlreadyExists
-from gpupool.ledger.model import Balance, Transfer, deltas_of
+from gpupool.ledger.model import Balance, Transfer, deltas_of, time_key
 from gpupool.pages import Key, Page
 from gpupool.world import World
 
@@ -21,11 +21,11 @@ class MemoryLedgerStore:
 
     def page(self, customer_id: str, *, limit: int, key: Key | None) -> Page[Transfer]:
         with self._world.lock:
-            rows = sorted(self._world.transfers.get(customer_id, {}).values(), key=_time_key, reverse=True)
+            rows = sorted(self._world.transfers.get(customer_id, {}).values(), key=time_key, reverse=True)
         before = key["time_key"] if key else None
-        rows = [row for row in rows if before is None or _time_key(row) < before]
+        rows = [row for row in rows if before is None or time_key(row) < before]
         last = rows[limit - 1] if len(rows) > limit else None
-        next_key = {"customer_id": customer_id, "entry_id": last.id, "time_key": _time_key(last)} if last else None
+        next_key = {"customer_id": customer_id, "entry_id": last.id, "time_key": time_key(last)} if last else None
         return Page(tuple(rows[:limit]), next_key)
 
     def is_posted(self, transfer: Transfer) -> bool:
@@ -47,7 +47,3 @@ class MemoryLedgerStore:
             spent=balance.spent + deltas.spent,
             granted=balance.granted + deltas.granted,
         )
-
-
-def _time_key(transfer: Transfer) -> str:
-    return f"{transfer.created_at:%Y-%m-%dT%H:%M:%S.%fZ}#{transfer.id}"

@@ -64,6 +64,11 @@ def deltas_of(transfer: Transfer) -> Deltas:
     return Deltas(sign.available * amount, sign.held * amount, sign.spent * amount, sign.granted * amount)
 
 
+def time_key(transfer: Transfer) -> str:
+    """Its text order is the order of entries in time; the id tells those of one moment apart."""
+    return f"{transfer.created_at:%Y-%m-%dT%H:%M:%S.%fZ}#{transfer.id}"
+
+
 def grant(*, customer_id: str, grant_id: str, amount: int, at: datetime, note: str = "") -> Transfer:
     return Transfer(f"grant#{grant_id}", customer_id, EntryKind.GRANT, amount, at, note=note)
 

@@ -1,6 +1,6 @@
 """The transitions in DynamoDB: one ``TransactWriteItems`` each, built from the writes that the rooms describe."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gpupool.artifacts.dynamo import artifact_write
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Write = dict[str, Any]
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
+_HOPELESS = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class DynamoTransitions:
         writes += [{"Put": artifact_write(self._tables.artifacts, artifact)} for artifact in artifacts]
         if self._transact(writes):
             raise StaleWrite(unit.id)
-        return unit
+        return replace(unit, version=unit.version + 1)
 
     def settle(self, unit: Unit, debit: Transfer) -> bool:
         count: Write = {
@@ -120,11 +121,15 @@ class DynamoTransitions:
         raise StaleWrite(f"transaction refused: {refused}")
 
     def _transact(self, writes: list[Write]) -> list[str]:
-        """Why each statement was refused, empty when the transaction went through."""
+        """Why each statement was refused, empty when the transaction went through.
+
+        Only refusals that another try may overcome are answered; an item that no table can hold would be tried for ever.
+        """
         try:
             self._client.transact_write_items(TransactItems=writes)  # type: ignore[arg-type]
         except Exception as error:
-            if error_code(error) == "TransactionCanceledException":
-                return cancellation_codes(error)
+            codes = cancellation_codes(error) if error_code(error) == "TransactionCanceledException" else []
+            if codes and _HOPELESS.isdisjoint(codes):
+                return codes
             raise
         return []

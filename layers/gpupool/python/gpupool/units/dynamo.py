@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from gpupool.dynamo import Row, error_code, from_item, stale_on_condition, to_item, value
+from gpupool.dynamo import Row, error_code, from_item, query_page, stale_on_condition, start_after, to_item, value
 from gpupool.ids import job_of
 from gpupool.pages import Key, Page
 from gpupool.units.model import Unit
@@ -77,10 +77,13 @@ class DynamoUnitStore:
         return tuple(unit_from(item) for page in pages for item in page["Items"])
 
     def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Unit]:
-        start: Any = {"ExclusiveStartKey": to_item(key)} if key else {}
-        answer = self._client.query(**self._query(job_id), Limit=limit, **start)
-        last = answer.get("LastEvaluatedKey")
-        return Page(tuple(unit_from(item) for item in answer["Items"]), from_item(last) if last else None)
+        return query_page(
+            self._client,
+            self._query(job_id) | start_after(key),
+            limit=limit,
+            read=unit_from,
+            key_of=lambda unit: {"job_id": unit.job_id, "unit_id": unit.id},
+        )
 
     def replace(self, unit: Unit) -> Unit:
         with stale_on_condition():

@@ -83,7 +83,7 @@ class TrainingWorkflow:
         for unit in ready_units(units):
             self._apply(unit, lambda fresh: moves.queued(fresh, now=self._clock.now()) if moves.is_ready(fresh) else None)
 
-    def close(self, job_id: str, outcome: Outcome, *, error: str | None = None) -> None:
+    def close(self, job_id: str, outcome: Outcome) -> None:
         """Ends the job: cancels what still runs, pays what was completed, returns the rest of the hold."""
         job = self._existing(job_id)
         if not job.is_live:
@@ -95,14 +95,14 @@ class TrainingWorkflow:
         if job.units_completed < len(completed):
             for unit in completed:
                 self._settlement.settle(unit)
-        self._transitions.close(job, self._ending(job, units, outcome, error))
+        self._transitions.close(job, self._ending(job, units, outcome))
 
-    def _ending(self, job: Job, units: tuple[Unit, ...], outcome: Outcome, error: str | None) -> Ending:
+    def _ending(self, job: Job, units: tuple[Unit, ...], outcome: Outcome) -> Ending:
         now = self._clock.now()
         rest = unspent(job, units)
         failure = first_failure(units) if outcome is Outcome.FAILED else None
         if outcome is Outcome.FAILED and failure is None:
-            failure = _platform_failure(error)
+            failure = _platform_failure(job)
         return Ending(
             status=_STATUS[outcome],
             failure=failure,
@@ -131,8 +131,8 @@ class TrainingWorkflow:
         return job
 
 
-def _platform_failure(error: str | None) -> Failure:
+def _platform_failure(job: Job) -> Failure:
     """What a customer is told when no unit failed. The step's error stays in the execution's history and the logs."""
-    code = FailureCode.PLANNING_FAILED if error and "Plan" in error else FailureCode.INTERNAL
+    code = FailureCode.INTERNAL if job.status is JobStatus.RUNNING else FailureCode.PLANNING_FAILED
     message = "The platform could not finish the job; nothing unfinished was charged."
     return Failure(code=code, blame=blame_of(code), message=message)
