@@ -1,6 +1,7 @@
 """Filling the folder that the agent collects: packed artifacts and ``result.json``."""
 
 import json
+import resource
 import shutil
 
 from .failure import UnitFailedError
@@ -49,4 +50,6 @@ def _empty(folders: Folders) -> None:
 
 
 def _write(folders: Folders, result: dict[str, object]) -> None:
-    (folders.outbox / RESULT).write_text(json.dumps({"version": 1, **result}), encoding="utf-8")
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
+    document = {"version": 1, "peak_memory_mb": peak, **result}
+    (folders.outbox / RESULT).write_text(json.dumps(document), encoding="utf-8")

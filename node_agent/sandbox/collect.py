@@ -27,13 +27,17 @@ _USER_CODES = frozenset(FailureCode(code) for code in CODES)
 
 @dataclass(frozen=True)
 class Result:
-    """The checked content of ``result.json``: ``code`` is None when the unit says it succeeded."""
+    """The checked content of ``result.json``: ``code`` is None when the unit says it succeeded.
+
+    ``peak_memory_mb`` is that of its largest process; it fills in where a unit was too short to be sampled.
+    """
 
     code: FailureCode | None
     message: str = ""
     exit_code: int | None = None
     artifacts: tuple[OutputFile, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
+    peak_memory_mb: int = 0
 
 
 class OversizedOutputError(Exception):
@@ -71,18 +75,24 @@ def _read_result(outbox: Path) -> bytes:
 
 def _parse(raw: bytes, outbox: Path, *, max_bytes: int) -> Result:
     document = json.loads(raw)
-    exit_code = document.get("exit_code")
-    exit_code = exit_code if type(exit_code) is int and 0 <= exit_code <= 255 else None
+    exit_code = _small(document.get("exit_code"), 255)
+    peak = _small(document.get("peak_memory_mb"), 1 << 24) or 0
     if document["status"] != "succeeded":
         code = FailureCode(document["code"])
         if code not in _USER_CODES:
             raise ValueError("a cause that the program inside never names")
-        return Result(code=code, message=str(document.get("message", ""))[:_MAX_MESSAGE], exit_code=exit_code)
+        message = str(document.get("message", ""))[:_MAX_MESSAGE]
+        return Result(code=code, message=message, exit_code=exit_code, peak_memory_mb=peak)
     names = dict.fromkeys(artifact["name"] for artifact in document["artifacts"])
     artifacts = tuple(_artifact(outbox, name) for name in names)
     if sum(artifact.path.stat().st_size for artifact in artifacts) > max_bytes:
         raise OversizedOutputError
-    return Result(code=None, exit_code=exit_code, artifacts=artifacts, metrics=_metrics(document.get("metrics", {})))
+    metrics = _metrics(document.get("metrics", {}))
+    return Result(code=None, exit_code=exit_code, artifacts=artifacts, metrics=metrics, peak_memory_mb=peak)
+
+
+def _small(value: object, largest: int) -> int | None:
+    return value if type(value) is int and 0 <= value <= largest else None
 
 
 def _artifact(outbox: Path, name: str) -> OutputFile:

@@ -38,8 +38,9 @@ def sandbox_words(spec: UnitSpec, files: UnitFiles, *, limits: Limits, stage: St
         *("--hostname", "algo-1"),
         *mount_words(
             [
-                *system_mounts(host),
+                *(("--proc", "/proc"), ("--dev", "/dev")),
                 *_scratch_mounts(limits),
+                *system_mounts(host),
                 *_etc_mounts(stage),
                 *_unit_mounts(spec, files, stage),
                 *(_gpu_mounts(host) if spec.has_gpu else []),
@@ -82,7 +83,8 @@ def mount_words(mounts: Iterable[Mount]) -> list[str]:
                 words += ["--perms", "0755", "--dir", str(folder)]
                 made.add(folder)
         words += mount
-        mounted.add(target)
+        if mount[0].endswith("bind"):
+            mounted.add(target)
     return words
 
 
@@ -97,7 +99,7 @@ def system_mounts(host: Host) -> list[Mount]:
             mounts.append(("--ro-bind", str(folder), str(folder)))
     if not host.python_prefix.is_relative_to("/usr"):
         mounts.append(_read_only(host.python_prefix))
-    return [*mounts, ("--proc", "/proc"), ("--dev", "/dev")]
+    return mounts
 
 
 def _scratch_mounts(limits: Limits) -> list[Mount]:

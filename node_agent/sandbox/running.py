@@ -129,7 +129,7 @@ class BubblewrapUnit:
             cancelled=self._cancelled.is_set(),
             log_bytes=pump.seen_bytes,
             usage=watch.usage,
-            too_many_files=watch.too_many_files,
+            breaches=watch.breaches,
         )
 
     def _conclude(
@@ -141,6 +141,7 @@ class BubblewrapUnit:
         except OversizedOutputError:
             oversized = True
         group = prepared.group
+        reported = min(result.peak_memory_mb, self._limits.memory_mb) if result is not None else 0
         ending = Ending(
             stopped=stopped,
             greeted=pump.greeted,
@@ -151,7 +152,7 @@ class BubblewrapUnit:
             kernel_refused_processes=group is not None and group.refused_processes(),
             first_words=pump.first_words.decode("utf-8", "replace").strip(),
             runtime_seconds=time.monotonic() - started,
-            peak_memory_mb=self.usage().peak_memory_mb,
+            peak_memory_mb=max(self.usage().peak_memory_mb, reported),
         )
         return outcome_of(ending, self._limits)
 

@@ -29,26 +29,29 @@ GENTLE = frozenset({StopReason.CANCELLED, StopReason.TIME})
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """Everything the decision looks at."""
+    """Everything the decision looks at. ``breaches``: bounds known to be broken although the last sample is within.
+
+    The kernel may have killed one process of many for the unit's memory: what remains waits for it for ever.
+    """
 
     elapsed: float
     cancelled: bool
     log_bytes: int
     usage: Usage
-    too_many_files: bool = False
+    breaches: frozenset[StopReason] = frozenset()
 
 
 def reason_to_stop(now: Situation, limits: Limits) -> StopReason | None:
     """The first bound that the unit has broken, in the order of what the customer can act on."""
-    broken = {
+    breached = {
         StopReason.CANCELLED: now.cancelled,
         StopReason.LOG: now.log_bytes > limits.log_bytes,
         StopReason.PROCESSES: now.usage.processes >= limits.processes,
         StopReason.MEMORY: now.usage.memory_mb > limits.memory_mb,
-        StopReason.DISK: now.too_many_files or now.usage.disk_mb > limits.disk_mb,
+        StopReason.DISK: now.usage.disk_mb > limits.disk_mb,
         StopReason.TIME: now.elapsed > limits.wall_seconds,
     }
-    return next((reason for reason, is_broken in broken.items() if is_broken), None)
+    return next((reason for reason, is_broken in breached.items() if is_broken or reason in now.breaches), None)
 
 
 class Watch:
@@ -56,7 +59,7 @@ class Watch:
 
     def __init__(self, pid: int, stage: Stage, *, limits: Limits, group: ControlGroup | None) -> None:
         self.usage = Usage()
-        self.too_many_files = False
+        self.breaches: frozenset[StopReason] = frozenset()
         self._pid = pid
         self._stage = stage
         self._limits = limits
@@ -67,6 +70,10 @@ class Watch:
         """Memory and processes; cheap enough for several times a second."""
         pids = processes.tree(self._pid)
         memory = self._group.memory_mb() if self._group else self._memory_of(pids)
+        if self._group is not None and self._group.out_of_memory():
+            self.breaches |= {StopReason.MEMORY}
+        if self._group is not None and self._group.refused_processes():
+            self.breaches |= {StopReason.PROCESSES}
         self.usage = Usage(
             memory_mb=memory,
             peak_memory_mb=max(memory, self.usage.peak_memory_mb),
@@ -80,7 +87,7 @@ class Watch:
         try:
             written = sum(disk.bytes_below(folder) for folder in (self._stage.ml, self._stage.outbox))
         except disk.TooManyFilesError:
-            self.too_many_files = True
+            self.breaches |= {StopReason.DISK}
             return
         usage = self.usage
         self.usage = Usage(
