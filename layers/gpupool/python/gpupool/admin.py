@@ -62,6 +62,13 @@ def _pairing_code(parsed: argparse.Namespace, ports: "Ports", _stdin: TextIO) ->
     return {"code": build_pairing(ports).create_code(tier), "tier": tier}
 
 
+def _not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must not be negative")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gpupool.admin", description="Operate the pool.")
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -69,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     customer = commands.add_parser("customer", help="create a customer")
     customer.add_argument("--email", required=True)
     customer.add_argument("--password", required=True, help="'-' reads it from standard input")
-    customer.add_argument("--credits", type=int, default=0, help="granted when the customer is new")
+    customer.add_argument("--credits", type=_not_negative, default=0, help="granted when the customer is new")
     customer.add_argument("--name", default="")
     customer.set_defaults(run=_customer)
 
