@@ -1,6 +1,7 @@
 """The real customer door over the in-memory platform, with one customer and one job."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from mangum import Mangum
@@ -10,7 +11,19 @@ from gpupool.accounts.model import Scope
 from gpupool.bootstrap import CustomerCore, build_customer_core
 from gpupool.clock import SystemClock
 from gpupool.jobs.model import Job, JobStatus, Quote, QuoteLine, Sensitivity, Source
+from gpupool.observability import logger
 from gpupool.twins import MemoryPorts
+
+
+@dataclass(frozen=True)
+class Context:
+    """What Lambda tells a handler about itself."""
+
+    function_name: str = "customer_api"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:customer_api"
+    aws_request_id: str = "00000000-0000-0000-0000-000000000000"
+
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -22,10 +35,16 @@ def door() -> tuple[Handler, dict[str, str]]:
     """A handler and the headers of a customer who owns ``JOB_ID``."""
     ports = MemoryPorts(clock=SystemClock())
     core = build_customer_core(ports)
-    customer = core.accounts.create_customer(email="bench@example.com", password="correct horse battery", name="bench")  # noqa: S106
+    customer = core.accounts.create_customer(email="bench@example.com", password="correct horse battery", name="bench")
     key = core.accounts.create_key(customer.id, name="bench", scopes=frozenset(Scope), expires_at=None)
     ports.world.jobs[JOB_ID] = _job(customer.id, core)
-    return Mangum(create_app(lambda: core), lifespan="off"), {"x-api-key": key.plaintext}
+    asgi = Mangum(create_app(lambda: core), lifespan="off")
+
+    @logger().inject_lambda_context
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        return asgi(event, context)
+
+    return handler, {"x-api-key": key.plaintext}
 
 
 def _job(customer_id: str, core: CustomerCore) -> Job:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from bench.api import bare
-from bench.api.platform import Handler, door, get_job_event
+from bench.api.platform import Context, Handler, door, get_job_event
 from bench.stats import Sample, paired_ratio
 
 TARGET = 1.5
@@ -29,7 +29,7 @@ def batch(handler: Handler, event: dict[str, Any]) -> float:
     """Milliseconds per request over one batch of warm requests."""
     start = time.perf_counter()
     for _ in range(_BATCH):
-        answer = handler(event, None)
+        answer = handler(event, Context())
         if answer["statusCode"] != 200:
             raise RuntimeError(answer["body"])
     return (time.perf_counter() - start) * 1000 / _BATCH
@@ -48,7 +48,7 @@ def run() -> dict[str, Any]:
     """Both comparisons, as JSON values; prints a table on the way."""
     ours, headers = door()
     event = get_job_event(headers)
-    bare.ANSWER.update(json.loads(ours(event, None)["body"]))
+    bare.ANSWER.update(json.loads(ours(event, Context())["body"]))
     comparisons = {
         "cold_import_ms": in_turns(
             lambda: cold_import("functions.customer_api.handler"), lambda: cold_import("bench.api.bare"), rounds=_IMPORTS
