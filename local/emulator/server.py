@@ -21,10 +21,11 @@ from hypercorn.asyncio import serve  # type: ignore[import-not-found]  # noqa: E
 from hypercorn.config import Config  # type: ignore[import-not-found]  # noqa: E402
 from ministack import app as emulator  # noqa: E402
 
-from local.emulator import prewarm, snapshots  # noqa: E402
+from local.emulator import guard, prewarm, snapshots  # noqa: E402
 from local.emulator.patches import apply_all, resume_executions  # noqa: E402
 
 _DRAIN_SECONDS = 1.0
+_NOT_SERVED = 1008
 _KEEP_ALIVE_SECONDS = 75.0
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
@@ -39,15 +40,23 @@ class Front:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one connection; a request may change state, so it asks for a snapshot."""
+        """Serve one connection; every request may change state, so it asks for a snapshot."""
         if scope["type"] == "lifespan":
             await self._inner(scope, receive, self._on_lifespan(send))
             return
-        if scope["type"] == "http":
-            self._changed.set()
-            if scope["path"] == prewarm.ROUTE:
-                await prewarm.answer(send)
-                return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": _NOT_SERVED})
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        query = scope.get("query_string", b"").decode("latin-1")
+        reason = guard.refusal(method=scope["method"], path=scope["path"], query=query, headers=headers)
+        if reason is not None:
+            await _refuse(send, reason)
+            return
+        self._changed.set()
+        if scope["path"] == prewarm.ROUTE:
+            await prewarm.answer(send)
+            return
         await self._inner(scope, receive, send)
 
     def _on_lifespan(self, send: Any) -> Any:
@@ -58,6 +67,11 @@ class Front:
                 resume_executions.resume_all()
 
         return watched
+
+
+async def _refuse(send: Any, reason: str) -> None:
+    await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": reason.encode()})
 
 
 async def _serve() -> None:

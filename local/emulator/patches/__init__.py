@@ -11,6 +11,7 @@ from local.emulator.patches import (
     handler_logs,
     project_python,
     resume_executions,
+    root_key,
     start_idempotency,
     stream_mappings,
     stream_persistence,
@@ -18,6 +19,7 @@ from local.emulator.patches import (
 )
 
 _IN_ORDER = (
+    root_key,
     project_python,
     handler_logs,
     handler_errors,
