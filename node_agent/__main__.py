@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from gpupool.wire.joining import PairRequest
 from node_agent import AGENT_VERSION, checks
+from node_agent.agent import Agent
 from node_agent.agent_log import LogFormat, log_event, set_up_logging
-from node_agent.bootstrap import build_agent, capabilities_now, environments_for
+from node_agent.bootstrap import build_parts, capabilities_now, environments_for
 from node_agent.capabilities import find_gpus
 from node_agent.checks import Finding, Level
 from node_agent.control_plane import ControlPlane
@@ -93,14 +94,10 @@ def run(settings: Settings, given: argparse.Namespace) -> ExitCode:
         if problems:
             return ExitCode.HOST_NOT_READY
         log_event(logger, "agent.start", version=AGENT_VERSION, node=identity.node_id, name=identity.name, tier=identity.tier)
-        agent = build_agent(
-            settings,
-            identity=identity,
-            sandbox=sandbox,
-            environments=environments_for(settings),
-            gpus=find_gpus(),
-            idle_exit_seconds=given.once_idle_exit,
+        parts = build_parts(
+            settings, identity=identity, sandbox=sandbox, environments=environments_for(settings), gpus=find_gpus()
         )
+        agent = Agent(parts, idle_exit_seconds=given.once_idle_exit)
         agent.handle_signals()
         return agent.run()
 

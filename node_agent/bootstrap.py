@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from gpupool.wire.capabilities import Capabilities, Gpu
 from gpupool.wire.joining import CredentialsRequest, CredentialsResponse, QueueGrant
-from node_agent.agent import Agent, Parts
+from node_agent.agent import Parts
 from node_agent.cache import Cache
 from node_agent.capabilities import BYTES_PER_MB, measure_capabilities
 from node_agent.control_plane import ControlPlane
@@ -53,16 +53,10 @@ def environments_for(settings: Settings) -> Environments:
     )
 
 
-def build_agent(
-    settings: Settings,
-    *,
-    identity: Identity,
-    sandbox: Sandbox,
-    environments: Environments,
-    gpus: list[Gpu],
-    idle_exit_seconds: float | None = None,
-) -> Agent:
-    """An agent that is ready to run. ``sandbox`` must have passed its check."""
+def build_parts(
+    settings: Settings, *, identity: Identity, sandbox: Sandbox, environments: Environments, gpus: list[Gpu]
+) -> Parts:
+    """The parts of an agent. ``sandbox`` must have passed its check."""
     pool = new_pool()
     control_plane = ControlPlane(api=identity.api, device_key=identity.device_key, pool=pool)
 
@@ -95,7 +89,7 @@ def build_agent(
         grace_seconds=settings.lease_grace_seconds,
         on_beat=status.write,
     )
-    parts = Parts(
+    return Parts(
         keeper=keeper,
         heartbeat=heartbeat,
         shipper=shipper,
@@ -111,7 +105,6 @@ def build_agent(
         stopping=stopping,
         write_status=status.note,
     )
-    return Agent(parts, idle_exit_seconds=idle_exit_seconds)
 
 
 def _new_poller(

@@ -110,7 +110,10 @@ class ControlPlane:
         return self._post("/credentials", request, CredentialsResponse)
 
     def claim(self, unit_id: str, doorway: Doorway) -> UnitGrant:
-        return self._post(f"{_unit(unit_id)}/claim", ClaimRequest(doorway=doorway), UnitGrant)
+        grant = self._post(f"{_unit(unit_id)}/claim", ClaimRequest(doorway=doorway), UnitGrant)
+        if grant.unit_id != unit_id:
+            raise RefusedError("the grant is for another unit than the one asked for")
+        return grant
 
     def decline(self, unit_id: str, doorway: Doorway) -> None:
         """Make the message visible to others at once."""

@@ -122,8 +122,9 @@ class UnitInHand:
             return wire.Progress(fraction=self._metrics.fraction, stage=self._stage.value, metrics=dict(self._metrics.latest))
 
     def heartbeat_entry(self) -> wire.RunningUnit:
-        log_seq = self._log.next_seq() if self._log is not None and not self.shipping_log else None
-        return wire.RunningUnit(unit_id=self.unit_id, lease=self.lease, progress=self.progress(), next_log_seq=log_seq)
+        chunk = self._log.chunk() if self._log is not None and not self.shipping_log else None
+        waiting = wire.LogChunk(seq=chunk.seq, size_bytes=len(chunk.content), sha256=chunk.sha256) if chunk else None
+        return wire.RunningUnit(unit_id=self.unit_id, lease=self.lease, progress=self.progress(), log_chunk=waiting)
 
 
 class UnitsInHand:

@@ -6,8 +6,9 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from gpupool.wire.base import UnitId
 from gpupool.wire.joining import CredentialsResponse, Doorbell, QueueGrant
 from gpupool.wire.units import Doorway
 from node_agent.agent_log import log_event
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 logger = logging.getLogger(__name__)
+_UNIT_ID: TypeAdapter[str] = TypeAdapter(UnitId)
 _MARGIN_SECONDS = 10  # an answer to a full-length poll may take this much longer to arrive
 
 # Answers that mean the keys are the problem. AccessDenied: the grant may have changed since they were made.
@@ -53,6 +55,7 @@ def read_ring(*, queue_url: str, receipt_handle: str, body: str) -> Ring | None:
     """None for a message that is no doorbell: it stays hidden for a while and ends in the dead-letter queue."""
     try:
         doorbell = Doorbell.model_validate_json(body)
+        _UNIT_ID.validate_python(doorbell.unit_id)
         return Ring(doorbell=doorbell, doorway=Doorway(queue_url=queue_url, receipt_handle=receipt_handle))
     except ValidationError:
         log_event(logger, "message.unreadable", level=logging.WARNING, queue=queue_url, size=len(body))

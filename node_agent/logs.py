@@ -1,6 +1,7 @@
 """A unit's output on this host's disk: sent in numbered chunks while it runs, its end kept for reports."""
 
 import contextlib
+import hashlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ class LogChunk:
 
     seq: int
     content: bytes
+    sha256: str
 
 
 class UnitLog:
@@ -27,6 +29,7 @@ class UnitLog:
         self._size = 0
         self._sent = 0
         self._next_seq = 0
+        self._waiting: LogChunk | None = None
 
     @property
     def size(self) -> int:
@@ -40,20 +43,18 @@ class UnitLog:
                 with contextlib.suppress(OSError):  # a full disk costs the log's end, not the unit's output reader
                     self._size += self._file.write(kept)
 
-    def next_seq(self) -> int | None:
-        """The number of the chunk that waits; None when everything was sent."""
-        with self._lock:
-            return self._next_seq if self._size > self._sent and not self._file.closed else None
-
     def chunk(self) -> LogChunk | None:
-        """The chunk that waits. Until it is acknowledged, the same number begins at the same byte."""
+        """The chunk that waits, the same bytes until it is acknowledged; None when everything was sent."""
         with self._lock:
-            if self._size <= self._sent or self._file.closed:
-                return None
-            with self.path.open("rb") as source:
-                source.seek(self._sent)
-                content = source.read(CHUNK_BYTES)
-            return LogChunk(seq=self._next_seq, content=_whole_lines(content))
+            if self._waiting is None and self._size > self._sent and not self._file.closed:
+                self._waiting = self._cut()
+            return self._waiting
+
+    def _cut(self) -> LogChunk:
+        with self.path.open("rb") as source:
+            source.seek(self._sent)
+            content = _whole_lines(source.read(CHUNK_BYTES))
+        return LogChunk(seq=self._next_seq, content=content, sha256=hashlib.sha256(content).hexdigest())
 
     def acknowledge(self, chunk: LogChunk) -> None:
         """``chunk`` is stored elsewhere; a late second acknowledgement changes nothing."""
@@ -61,6 +62,7 @@ class UnitLog:
             if chunk.seq == self._next_seq:
                 self._sent += len(chunk.content)
                 self._next_seq += 1
+                self._waiting = None
 
     def tail(self, *, most_characters: int) -> str:
         """The end of the log as text."""
@@ -74,6 +76,7 @@ class UnitLog:
         """The folder is about to go; no chunk is read from now on."""
         with self._lock:
             self._file.close()
+            self._waiting = None
 
 
 def _whole_lines(content: bytes) -> bytes:

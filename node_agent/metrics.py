@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MOST_NAMES = 50
-_LONGEST_NAME = 100
+_LONGEST_NAME = 64
 _LONGEST_LINE = 16_384
 _FRACTIONS = (("step", "total_steps"), ("epoch", "epochs"))
 

@@ -24,6 +24,7 @@ from gpupool.wire.joining import CredentialsResponse, Doorbell, PairResponse, Qu
 from tests.agent.fake_http import Answer, Handler, Trouble, refusal
 
 DEVICE_KEY = "nk_node-1_secret"
+JOB_ID = "01930000-0000-7000-8000-000000000001"
 PAIRING_CODE = "ABCD-EFGH-JKLM"
 
 
@@ -80,16 +81,16 @@ class FakeControlPlane:
 
     # What tests order
 
-    def add_unit(self, unit_id: str = "job-1.00001", *, role: wire.UnitRole = wire.UnitRole.TRAIN, **fields: Any) -> FakeUnit:
+    def add_unit(self, index: int = 1, *, role: wire.UnitRole = wire.UnitRole.TRAIN, **fields: Any) -> FakeUnit:
         """A queued unit; its doorbell rings at once."""
-        unit = FakeUnit(unit_id=unit_id, role=role, fields=fields)
-        self.units[unit_id] = unit
-        self.ring(unit_id)
+        unit = FakeUnit(unit_id=unit_id(index), role=role, fields=fields)
+        self.units[unit.unit_id] = unit
+        self.ring(unit.unit_id)
         return unit
 
     def ring(self, unit_id: str, *, queue: str = "public-cpu") -> None:
         attempt = self.units[unit_id].attempt if unit_id in self.units else 0
-        self.put_message(Doorbell(job_id="job-1", unit_id=unit_id, attempt=attempt).model_dump_json(), queue=queue)
+        self.put_message(Doorbell(job_id=JOB_ID, unit_id=unit_id, attempt=attempt).model_dump_json(), queue=queue)
 
     def put_message(self, body: str, *, queue: str = "public-cpu") -> None:
         with self._rang:
@@ -208,7 +209,7 @@ class FakeControlPlane:
         package = self.store(b"a package")
         values: dict[str, Any] = {
             "unit_id": unit.unit_id,
-            "job_id": "job-1",
+            "job_id": JOB_ID,
             "name": unit.role.value,
             "role": unit.role,
             "kind": wire.UnitKind.CPU,
@@ -243,11 +244,12 @@ class FakeControlPlane:
             return wire.UnitInstruction(unit_id=running.unit_id, verdict=wire.UnitVerdict.LEASE_LOST)
         unit.progress.append(running.progress.model_dump())
         upload = None
-        if running.next_log_seq is not None:
-            upload = wire.Upload(
-                url=f"{self.url}/logs/{unit.unit_id}/{unit.attempt}/{running.next_log_seq:06d}.txt",
-                headers={"Content-Type": "text/plain"},
-            )
+        chunk = running.log_chunk
+        if chunk is not None:
+            path = f"/logs/{unit.unit_id}/{unit.attempt}/{chunk.seq:06d}.txt"
+            unit.uploads[path] = chunk.sha256
+            headers = {"Content-Type": "text/plain", "Content-Length": str(chunk.size_bytes)}
+            upload = wire.Upload(url=self.url + path, headers=headers)
         return wire.UnitInstruction(unit_id=unit.unit_id, verdict=unit.verdict, log_upload=upload)
 
     def _outputs(self, unit: FakeUnit, request: dict[str, Any]) -> Answer:
@@ -287,6 +289,9 @@ class FakeControlPlane:
 
     def _object(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
         if method == "PUT":
+            granted = {path: sha256 for unit in self.units.values() for path, sha256 in unit.uploads.items()}
+            if hashlib.sha256(body).hexdigest() != granted.get(path):
+                return Answer(status=403)
             self.blobs[path] = body
             return Answer()
         content = self.blobs.get(path)
@@ -296,6 +301,10 @@ class FakeControlPlane:
         if asked.startswith("bytes="):
             return Answer(status=206, body=content[int(asked[6:].rstrip("-")) :], media_type="application/octet-stream")
         return Answer(body=content, media_type="application/octet-stream")
+
+
+def unit_id(index: int) -> str:
+    return f"{JOB_ID}.{index:05d}"
 
 
 def holds(unit: FakeUnit, lease: wire.Lease) -> bool:

@@ -2,21 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from gpupool.wire.capabilities import Gpu
-from node_agent.agent import Agent
-from node_agent.bootstrap import build_agent
+from node_agent.agent import Agent, Parts
+from node_agent.bootstrap import build_parts
 from node_agent.environments.memory import MemoryEnvironments
 from node_agent.exit_codes import ExitCode
-from node_agent.sandbox.memory import MemorySandbox, Script
+from node_agent.sandbox import Limits, OnOutput, UnitFiles, UnitSpec
+from node_agent.sandbox.memory import MemoryRunningUnit, MemorySandbox, Script
 from node_agent.settings import Settings
 from node_agent.state import Identity, StateDir
 from tests.agent.fake_control_plane import DEVICE_KEY, FakeControlPlane
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 8.0
 
 
 def eventually(condition: Callable[[], Any], *, within: float = WAIT_SECONDS, what: str = "condition") -> Any:
@@ -34,6 +35,22 @@ def identity_for(control_plane: FakeControlPlane, *, device_key: str = DEVICE_KE
     return Identity(node_id="node-1", device_key=device_key, api=control_plane.url, tier="community", name="test")
 
 
+class TalkingSandbox(MemorySandbox):
+    """Its units print what a test makes them ``say``."""
+
+    def __init__(self, scripts: Iterable[Script] = ()) -> None:
+        super().__init__(scripts)
+        self._ears: list[OnOutput] = []
+
+    def start(self, spec: UnitSpec, files: UnitFiles, *, limits: Limits, on_output: OnOutput) -> MemoryRunningUnit:
+        self._ears.append(on_output)
+        return super().start(spec, files, limits=limits, on_output=on_output)
+
+    def say(self, output: bytes) -> None:
+        """As the newest unit."""
+        self._ears[-1](output)
+
+
 class AgentInThread:
     """``start`` builds and runs it; ``scripts`` say how its units go, one each."""
 
@@ -41,7 +58,8 @@ class AgentInThread:
         self.control_plane = control_plane
         self.folder = folder
         self.settings: dict[str, Any] = {"poll_seconds": 1}
-        self.sandbox = MemorySandbox()
+        self.sandbox = TalkingSandbox()
+        self.change_parts: Callable[[Parts], Parts] = lambda parts: parts
         self.environments = MemoryEnvironments(folder / "environment")
         self.gpus: list[Gpu] = []
         self.device_key = DEVICE_KEY
@@ -55,17 +73,17 @@ class AgentInThread:
 
     def start(self, *scripts: Script, idle_exit_seconds: float | None = None) -> None:
         if scripts:
-            self.sandbox = MemorySandbox(scripts)
+            self.sandbox = TalkingSandbox(scripts)
         state = StateDir(self.folder / "state")
         state.create()
-        agent = build_agent(
+        parts = build_parts(
             Settings(state_dir=state.path, **self.settings),
             identity=identity_for(self.control_plane, device_key=self.device_key),
             sandbox=self.sandbox,
             environments=self.environments,
             gpus=self.gpus,
-            idle_exit_seconds=idle_exit_seconds,
         )
+        agent = Agent(self.change_parts(parts), idle_exit_seconds=idle_exit_seconds)
 
         def run() -> None:
             self.exit_code = agent.run()

@@ -9,7 +9,7 @@ from gpupool.wire.errors import NodeErrorCode
 from gpupool.wire.failures import FailureCode
 from node_agent.environments.memory import MemoryEnvironments
 from node_agent.sandbox.memory import Script
-from tests.agent.fake_control_plane import FakeControlPlane
+from tests.agent.fake_control_plane import FakeControlPlane, unit_id
 from tests.agent.fake_http import LOST_ANSWER, LOST_CALL, UNAVAILABLE, Answer, Trouble, refused
 from tests.agent.harness import AgentInThread, eventually
 
@@ -142,7 +142,7 @@ def test_a_broken_download_goes_on_where_it_stopped(control_plane: FakeControlPl
 
 
 def test_inputs_are_fetched_once_for_many_units(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
-    first, second = control_plane.add_unit("job-1.00001"), control_plane.add_unit("job-1.00002")
+    first, second = control_plane.add_unit(1), control_plane.add_unit(2)
     agent.start()
     eventually(lambda: first.completed and second.completed)
     assert control_plane.calls["get"] == 2  # the package and the dataset
@@ -153,7 +153,7 @@ def test_output_over_the_limit_is_not_uploaded(control_plane: FakeControlPlane, 
     agent.start(Script(artifacts=(("model.tar.gz", wire.ArtifactKind.MODEL, b"x" * 1_000_001),)))
     report = eventually(lambda: unit.failures)[0]
     assert report["code"] == "OUTPUT_TOO_LARGE"
-    assert "/uploads/job-1.00001/1/model.tar.gz" not in control_plane.blobs
+    assert f"/uploads/{unit_id(1)}/1/model.tar.gz" not in control_plane.blobs
 
 
 def test_a_defect_in_a_part_ends_the_unit_and_not_the_agent(
@@ -164,8 +164,8 @@ def test_a_defect_in_a_part_ends_the_unit_and_not_the_agent(
             raise ZeroDivisionError
 
     agent.environments = BrokenEnvironments(agent.folder)
-    broken = control_plane.add_unit("job-1.00001")
-    fine = control_plane.add_unit("job-1.00002", role=wire.UnitRole.PACKAGE)
+    broken = control_plane.add_unit(1)
+    fine = control_plane.add_unit(2, role=wire.UnitRole.PACKAGE)
     agent.start()
     assert eventually(lambda: broken.failures)[0]["code"] == "INTERNAL"
     eventually(lambda: fine.completed)
@@ -203,10 +203,10 @@ def test_a_step_that_happens_twice_changes_nothing(step: str, control_plane: Fak
 
 def test_a_lost_grant_is_left_to_lapse(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
     control_plane.trouble("claim", LOST_ANSWER)
-    lost = control_plane.add_unit("job-1.00001")
+    lost = control_plane.add_unit(1)
     agent.start()
     eventually(lambda: control_plane.calls["claim"] >= 2)
-    other = control_plane.add_unit("job-1.00002")
+    other = control_plane.add_unit(2)
     eventually(lambda: other.completed)
     assert (lost.status, lost.completed, lost.failures) == ("running", None, [])
 
