@@ -2,8 +2,6 @@
 
 import contextlib
 import logging
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpupool.wire.failures import FailureCode
-from node_agent.sandbox import processes
 from node_agent.sandbox.cgroup import ControlGroup
 from node_agent.sandbox.collect import OversizedOutputError, collect
 from node_agent.sandbox.environment_lock import in_use
@@ -97,7 +94,8 @@ class BubblewrapUnit:
                 try:
                     stopped = self._guard(launched, pump, watch, started)
                 finally:
-                    _kill(launched, pump)
+                    launched.kill(seconds=_DEATH_SECONDS)
+                    pump.over.wait(_DEATH_SECONDS)
             return self._conclude(prepared, pump, stopped, launched.process.returncode, started)
         finally:
             if prepared.group is not None:
@@ -161,14 +159,3 @@ def _ask_to_end(launched: Launched) -> None:
     with contextlib.suppress(OSError):
         launched.control.write(b"x")
         launched.control.flush()
-
-
-def _kill(launched: Launched, pump: Pump) -> None:
-    """Ends whatever is left. Killing a PID namespace's init kills the namespace; raises when something survives."""
-    for pid in (*processes.tree(launched.process.pid)[1:2], launched.process.pid):
-        if launched.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    launched.process.wait(_DEATH_SECONDS)
-    if not pump.over.wait(_DEATH_SECONDS):
-        raise TimeoutError("a process of the unit cannot be killed")

@@ -98,12 +98,12 @@ class Watch:
         )
 
     def _memory_of(self, pids: list[int]) -> int:
-        scratch = processes.scratch_mb(pids, landmark=_LANDMARK)
-        quick = processes.resident_mb(pids) + scratch
+        _, anonymous = processes.deleted_bytes(pids, self._device)
+        unmapped = processes.scratch_mb(pids, landmark=_LANDMARK) + anonymous // _MIB
+        quick = processes.resident_mb(pids) + unmapped
         if quick <= self._limits.memory_mb // 2:
             return quick
-        _, anonymous = processes.deleted_bytes(pids, self._device)
         ordinary, shared = processes.proportional_mb(pids)
         # A page of /tmp that is also mapped appears in both figures, so the larger one counts; a unit that hides
         # memory in that overlap still stays below twice its limit.
-        return ordinary + max(shared, scratch + anonymous // _MIB)
+        return ordinary + max(shared, unmapped)
