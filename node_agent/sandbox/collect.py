@@ -1,7 +1,6 @@
 """Taking over what a dead unit left in its outbox. A stranger may have written all of it: believe nothing unchecked."""
 
 import json
-import math
 import os
 import stat
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from pathlib import Path
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import ArtifactKind
 from node_agent.inside.failure import CODES
-from node_agent.inside.metrics import MAX_NAMES
+from node_agent.inside.metrics import MAX_NAMES, numbers_in
 from node_agent.inside.outbox import RESULT
 from node_agent.sandbox.sandbox import OutputFile
 
@@ -104,10 +103,7 @@ def _artifact(outbox: Path, name: str) -> OutputFile:
     return OutputFile(name=name, kind=kind, path=path)
 
 
-def _metrics(raw: dict[str, object]) -> dict[str, float]:
-    found = {
-        name[:100]: float(value)
-        for name, value in list(raw.items())[:MAX_NAMES]
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+def _metrics(raw: object) -> dict[str, float]:
+    if not isinstance(raw, dict):
+        raise TypeError("metrics are an object")
+    return dict(list(numbers_in(raw).items())[:MAX_NAMES])
