@@ -113,13 +113,13 @@ def _watch(client: CustomerClient, job: Json, nodes: list[Node], console: Consol
             for node in nodes:
                 node.check()
             if console.is_terminal:
-                live.update(render(seen.job, seen.units, seen.losses))
+                live.update(render(seen.job, seen.units, seen.running_losses))
             else:
                 _print_changes(seen, lines, console)
 
         seen = watch(client, job, on_change=show)
         if not console.is_terminal:
-            live.update(render(seen.job, seen.units, seen.losses))
+            live.update(render(seen.job, seen.units, seen.running_losses))
         return seen
 
 

@@ -34,11 +34,10 @@ _SPARK_WIDTH = 40
 _LOSSES = ("train_loss", "loss", "validation_loss")
 
 
-def render(job: Json, units: list[Json], losses: list[float]) -> RenderableType:
-    """The whole screen: the job's bar, its units in order of the DAG, and the loss so far."""
-    parts: list[RenderableType] = [_bar(job, units), _table(units)]
-    if losses:
-        parts.append(Text(f"loss  {sparkline(losses)}  {losses[-1]:.4f}", style="cyan"))
+def render(job: Json, units: list[Json], losses: dict[str, list[float]]) -> RenderableType:
+    """The whole screen: the job's bar, its units in order of the DAG, and the loss of each running unit so far."""
+    curves = [Text(f"{name}  loss {sparkline(seen)} {seen[-1]:.4f}", style="cyan") for name, seen in losses.items()]
+    parts = [_bar(job, units), _table(units), *curves]
     return Panel(Group(*parts), title=f"training job {job['name']} · {job['status']}", subtitle=job["id"])
 
 
@@ -53,25 +52,36 @@ def _bar(job: Json, units: list[Json]) -> RenderableType:
 
 
 def _table(units: list[Json]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("", "unit", "kind", "needs", "status", "try", "node", "progress", "latest"):
-        table.add_column(heading, no_wrap=True)
+    """One line per unit, indented by its depth in the DAG. What a narrow terminal cannot hold is cut from the right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
+    for heading in ("unit", "kind", "status", "try", "node", "done"):
+        table.add_column(heading, no_wrap=True, min_width=4)
+    table.add_column("needs", no_wrap=True, max_width=24)
+    table.add_column("latest", no_wrap=True, ratio=1)
     names = {unit["id"]: unit["name"] for unit in units}
+    depths = depths_of(units)
     for unit in units:
         style = _STYLE[unit["status"]]
         fraction = fraction_of(unit)
         table.add_row(
-            Text(_MARK[unit["status"]], style=style),
-            unit["name"],
+            Text(f"{'  ' * depths[unit['id']]}{_MARK[unit['status']]} {unit['name']}", style=style),
             unit["kind"],
-            _shortened([names.get(need, need) for need in unit["needs"]]),
             Text(unit["status"], style=style),
             str(unit["attempt"] or ""),
             unit["node"] or "",
             f"{fraction:.0%}" if fraction is not None else "",
+            _shortened([names.get(need, need) for need in unit["needs"]]),
             _latest(unit),
         )
     return table
+
+
+def depths_of(units: list[Json]) -> dict[str, int]:
+    """The longest way from a unit back to one that needs nothing. Units come in an order where needs come first."""
+    depths: dict[str, int] = {}
+    for unit in units:
+        depths[unit["id"]] = max((depths[need] + 1 for need in unit["needs"]), default=0)
+    return depths
 
 
 def fraction_of(unit: Json) -> float | None:

@@ -28,14 +28,22 @@ class Watched:
 
     job: Json
     units: list[Json] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
+    losses: dict[str, list[float]] = field(default_factory=dict)
 
     def note_losses(self) -> None:
-        """Adds the running units' losses when they have changed."""
+        """Adds the units' losses when they have changed, by the unit's name."""
         for unit in self.units:
-            loss = loss_of(unit) if unit["status"] == "running" else None
-            if loss is not None and loss not in self.losses[-1:]:
-                self.losses.append(loss)
+            loss = loss_of(unit)
+            if loss is not None:
+                seen = self.losses.setdefault(unit["name"], [])
+                if seen[-1:] != [loss]:
+                    seen.append(loss)
+
+    @property
+    def running_losses(self) -> dict[str, list[float]]:
+        """Of the units that run now: the others' are history."""
+        running = {unit["name"] for unit in self.units if unit["status"] == "running"}
+        return {name: seen for name, seen in self.losses.items() if name in running}
 
 
 def submit_example(client: CustomerClient, name: str, out: Path) -> Json:
