@@ -16,6 +16,7 @@ from local.layout import PROJECT_PYTHON, REPO_ROOT, SYNTH_CACHE
 _INPUTS = ("infra", "functions", "layers", "cdk.json", "pyproject.toml")
 _IGNORED_PARTS = {"__pycache__"}
 _KEPT_ASSEMBLIES = 3
+_TRIES = 5
 _CONTEXT = {"stage": "local", "bundle_deps": "false"}
 _ERROR_TAIL_LINES = 30
 
@@ -26,22 +27,33 @@ class SynthError(Exception):
 
 def assembly(*, progress: Callable[[str], None], cache: Path = SYNTH_CACHE) -> Path:
     """The cloud assembly of the present sources, from the cache when nothing that goes into it changed."""
-    folder = cache / content_hash()
-    if (folder / "manifest.json").exists():
-        os.utime(folder)
-        progress("template is unchanged")
-        return folder
     started = time.monotonic()
     cache.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix="draft-", dir=cache))
+    for _ in range(_TRIES):
+        content = content_hash()
+        folder = cache / content
+        if (folder / "manifest.json").exists():
+            os.utime(folder)
+            progress("template is unchanged")
+            return folder
+        if _synthesise_into(folder, content=content):
+            _forget_old(cache, keep=folder)
+            progress(f"template synthesised in {time.monotonic() - started:.1f} s")
+            return folder
+    raise SynthError("the sources keep changing while the template is synthesised; try again")
+
+
+def _synthesise_into(folder: Path, *, content: str) -> bool:
+    """Make the assembly of `content`; False, and nothing made, when the sources changed meanwhile."""
+    draft = Path(tempfile.mkdtemp(prefix="draft-", dir=folder.parent))
     try:
         _synthesise(draft)
+        if content_hash() != content:
+            return False
         _publish(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    _forget_old(cache, keep=folder)
-    progress(f"template synthesised in {time.monotonic() - started:.1f} s")
-    return folder
+    return True
 
 
 def content_hash() -> str:

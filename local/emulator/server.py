@@ -21,7 +21,7 @@ from hypercorn.asyncio import serve  # type: ignore[import-not-found]  # noqa: E
 from hypercorn.config import Config  # type: ignore[import-not-found]  # noqa: E402
 from ministack import app as emulator  # noqa: E402
 
-from local.emulator import guard, prewarm, snapshots  # noqa: E402
+from local.emulator import guard, long_polls, prewarm, snapshots  # noqa: E402
 from local.emulator.patches import apply_all, resume_executions  # noqa: E402
 
 _DRAIN_SECONDS = 1.0
@@ -56,8 +56,10 @@ class Front:
         self._changed.set()
         if scope["path"] == prewarm.ROUTE:
             await prewarm.answer(send)
-            return
-        await self._inner(scope, receive, send)
+        elif long_polls.is_long_poll(headers):
+            await long_polls.serve(self._inner, scope, receive, send)
+        else:
+            await self._inner(scope, receive, send)
 
     def _on_lifespan(self, send: Any) -> Any:
         async def watched(message: Any) -> None:
