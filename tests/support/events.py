@@ -28,6 +28,7 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: Any
+    cookies: tuple[str, ...] = ()
 
     @property
     def code(self) -> str:
@@ -45,7 +46,8 @@ def invoke(handler: Callable[..., dict[str, Any]], event: dict[str, Any]) -> Ans
     with _event_loop():
         raw = handler(event, FakeLambdaContext())
     text = raw.get("body") or ""
-    return Answer(raw["statusCode"], raw.get("headers", {}), json.loads(text) if text else None)
+    body = json.loads(text) if text else None
+    return Answer(raw["statusCode"], raw.get("headers", {}), body, tuple(raw.get("cookies", ())))
 
 
 @contextmanager
