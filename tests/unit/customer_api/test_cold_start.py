@@ -6,7 +6,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-LATER = (
+LATER = {
+    "boto3",
+    "botocore.session",
+    "argon2",
+    "gpupool.bootstrap",
+    "gpupool.planning.manifest",
+    "functions.customer_api.shapes",
+}
     "boto3",
     "botocore",
     "argon2",
@@ -22,4 +29,4 @@ def test_importing_the_handler_loads_neither_clients_nor_services() -> None:
     path = os.pathsep.join([str(ROOT), str(ROOT / "layers/gpupool/python")])
     environment = {**os.environ, "PYTHONPATH": path, "POWERTOOLS_SERVICE_NAME": "customer_api"}
     loaded = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert set(LATER) & set(loaded.stdout.split()) == set()
+    assert LATER & set(loaded.stdout.split()) == set()
