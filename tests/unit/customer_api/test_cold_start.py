@@ -14,14 +14,6 @@ LATER = {
     "gpupool.planning.manifest",
     "functions.customer_api.shapes",
 }
-    "boto3",
-    "botocore",
-    "argon2",
-    "zipfile",
-    "gpupool.bootstrap",
-    "gpupool.planning.manifest",
-    "functions.customer_api.shapes",
-)
 
 
 def test_importing_the_handler_loads_neither_clients_nor_services() -> None:
