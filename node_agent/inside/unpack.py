@@ -5,8 +5,10 @@ encrypted members, names that occur twice, more than the allowed bytes, files or
 """
 
 import gzip
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -18,6 +20,7 @@ from typing import IO
 MAX_FILES = 100_000
 MAX_LEVELS = 32
 MAX_NAME_BYTES = 255
+MAX_PATH_BYTES = 1024
 _CHUNK = 1 << 20
 
 # What the standard library raises on archives that are damaged or made to damage.
@@ -28,10 +31,11 @@ _BROKEN = (
     gzip.BadGzipFile,
     EOFError,
     ValueError,
+    ArithmeticError,
+    LookupError,
     RuntimeError,
-    NotImplementedError,
-    KeyError,
-    IndexError,
+    lzma.LZMAError,
+    struct.error,
 )
 
 
@@ -145,7 +149,8 @@ def _safe_name(name: str) -> PurePosixPath | None:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise UnsafeArchiveError(f"{_shown(name)} leads out of its folder")
-    if len(parts) > MAX_LEVELS or any(len(part.encode(errors="replace")) > MAX_NAME_BYTES for part in parts):
+    lengths = [len(part.encode(errors="replace")) for part in parts]
+    if len(parts) > MAX_LEVELS or max(lengths, default=0) > MAX_NAME_BYTES or sum(lengths) > MAX_PATH_BYTES:
         raise UnsafeArchiveError(f"{_shown(name)} is too deep or too long")
     return PurePosixPath(*parts) if parts else None
 
@@ -185,5 +190,6 @@ class _translated:  # noqa: N801 - reads as a statement
             return
         if isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError):
             raise UnsafeArchiveError("two members want the same place") from error
-        if isinstance(error, _BROKEN):
+        # bz2 says "invalid data" with an OSError that has no number; with one it is about the disk, not the archive.
+        if isinstance(error, _BROKEN) or (isinstance(error, OSError) and error.errno is None):
             raise UnsafeArchiveError(f"it is damaged ({type(error).__name__})") from error

@@ -1,0 +1,167 @@
+"""What a package may ask for, and environments that are built once, kept and evicted."""
+
+import os
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from node_agent.environments import EnvironmentAbandonedError, EnvironmentFailedError, EnvironmentStore
+from node_agent.environments.builder import Build, build_environment, pip_words, sandbox_words
+from node_agent.environments.requirements import MAX_FILE_BYTES, fingerprint, normalised, read_requirements
+from node_agent.sandbox.environment_lock import in_use, mark_of
+
+
+def test_requirements_are_normalised() -> None:
+    text = "\ufeffNumPy >= 1.26 , < 3 # numbers\n\n# nothing\nscikit_learn[Extra, other]==1.4.*\nnumpy>=1.26,<3\ntorch\n"
+    assert normalised(text.lstrip("\ufeff")) == ("numpy>=1.26,<3", "scikit-learn[extra,other]==1.4.*", "torch")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-e .",
+        "--index-url https://evil.example/simple",
+        "--extra-index-url=x",
+        "-r other.txt",
+        "-c constraints.txt",
+        "--no-binary :all:",
+        "--config-settings=x",
+        "./local",
+        "../up",
+        "/abs/path",
+        "pkg @ https://evil.example/x.whl",
+        "git+https://evil.example/x",
+        "https://evil.example/x.whl",
+        "file:///etc/passwd",
+        "numpy; python_version < '3'",
+        "numpy --hash=sha256:00",
+        "numpy \\",
+        "$HOME",
+        "${PIP_INDEX_URL}",
+        "a.whl @ x",
+        "numpy==1 2",
+        "numpy>=",
+        "é",
+        "-",
+        "[x]",
+        "numpy\0",
+    ],
+)
+def test_everything_but_names_and_versions_is_refused(line: str) -> None:
+    with pytest.raises(EnvironmentFailedError, match="is refused"):
+        normalised(f"numpy\n{line}\n")
+
+
+def test_too_many_lines_are_refused() -> None:
+    with pytest.raises(EnvironmentFailedError, match="more than"):
+        normalised("\n".join(f"p{number}" for number in range(501)))
+
+
+def _package(path: Path, content: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("requirements.txt", content)
+    return path
+
+
+def test_the_file_is_read_from_the_zip(tmp_path: Path) -> None:
+    assert read_requirements(_package(tmp_path / "p", b"six\n"), "requirements.txt") == ("six",)
+
+
+@pytest.mark.parametrize("content", [b"#" * (MAX_FILE_BYTES + 1), b"\xff\xfe", b"x @ y"])
+def test_a_file_that_cannot_be_read_fails_the_environment(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(EnvironmentFailedError):
+        read_requirements(_package(tmp_path / "p", content), "requirements.txt")
+
+
+def test_a_missing_file_and_a_broken_zip(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFailedError, match="no file"):
+        read_requirements(_package(tmp_path / "p", b""), "other.txt")
+    (tmp_path / "broken").write_bytes(b"PK")
+    with pytest.raises(EnvironmentFailedError, match="cannot be read"):
+        read_requirements(tmp_path / "broken", "requirements.txt")
+
+
+def test_a_fingerprint_tells_wishes_and_interpreters_apart() -> None:
+    prints = {fingerprint(wishes, python=python) for wishes in ((), ("a",), ("a", "b")) for python in ("3.11", "3.12")}
+    assert len(prints) == 6
+
+
+def test_pip_never_gets_to_run_a_strangers_code() -> None:
+    words = pip_words(Path("/t"), Path("/r"))
+    assert "--only-binary=:all:" in words
+    assert words[1:3] == ["-I", "-m"]
+    environ = {"PIP_NO_BINARY": "x", "PIP_TARGET": "/x", "PIP_FIND_LINKS": "/w", "AWS_SECRET_ACCESS_KEY": "s", "HOME": "/h"}
+    kept = build_environment(environ, Path("/scratch"))
+    assert kept == {"PIP_FIND_LINKS": "/w", "HOME": "/h", "TMPDIR": "/scratch"}
+
+
+def test_a_build_sees_neither_the_agents_state_nor_keys(tmp_path: Path) -> None:
+    (tmp_path / ".ssh").mkdir()
+    state = tmp_path / "state"
+    state.mkdir()
+    words = sandbox_words(Build(state / "new", (), (state,), 1), home=tmp_path)
+    for hidden in (state, tmp_path / ".ssh"):
+        assert words[words.index(str(hidden)) - 1] == "--tmpfs"
+    assert words.index(str(state)) < words.index(str(state / "new")), "hidden first, then the one folder to write"
+
+
+def _store(root: Path, *, max_bytes: int = 1 << 40, max_environment_bytes: int = 1 << 40) -> EnvironmentStore:
+    return EnvironmentStore(root, hidden=(), max_bytes=max_bytes, max_environment_bytes=max_environment_bytes)
+
+
+def test_equal_wishes_share_one_environment(tmp_path: Path) -> None:
+    store, stop = _store(tmp_path / "e"), threading.Event()
+    first = store.for_package(tmp_path / "unopened", requirements=None, stop=stop)
+    assert first == store.obtain((), stop=stop)
+    assert (first / "bin" / "python").exists()
+    assert [path.name for path in (tmp_path / "e").iterdir() if path.is_dir()] == [first.name]
+
+
+def test_two_builders_build_once(tmp_path: Path) -> None:
+    found: list[tuple[Path, int]] = []
+
+    def obtain() -> None:
+        folder = _store(tmp_path / "e").obtain((), stop=threading.Event())
+        found.append((folder, (folder / "pyvenv.cfg").stat().st_ino))
+
+    threads = [threading.Thread(target=obtain) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == 4
+    assert len(set(found)) == 1
+
+
+def test_a_stop_while_another_builds_gives_up(tmp_path: Path) -> None:
+    store, stop = _store(tmp_path / "e"), threading.Event()
+    folder = store.obtain((), stop=stop)
+    folder.rename(tmp_path / "elsewhere")
+    stop.set()
+    with in_use(folder), pytest.raises(EnvironmentAbandonedError):
+        store.obtain((), stop=stop)
+
+
+def test_what_a_crash_left_is_built_again(tmp_path: Path) -> None:
+    store, stop = _store(tmp_path / "e"), threading.Event()
+    folder = store.obtain((), stop=stop)
+    folder.rename(folder.with_name(f".building-{folder.name}"))
+    assert store.obtain((), stop=stop) == folder
+    assert [path.name for path in (tmp_path / "e").iterdir() if path.is_dir()] == [folder.name]
+
+
+def test_eviction_takes_the_longest_unused_and_spares_those_in_use(tmp_path: Path) -> None:
+    for age, name in ((50_000, "old-used"), (40_000, "old"), (30_000, "newer"), (1, "fresh")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "data").write_bytes(bytes(1 << 20))
+        mark_of(folder).touch()
+        modified = folder.stat().st_mtime - age
+        os.utime(folder, (modified, modified))
+    with in_use(tmp_path / "old-used"):
+        _store(tmp_path, max_bytes=(3 << 20) + 100_000).evict()
+        assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"old-used", "newer", "fresh"}
+        _store(tmp_path, max_bytes=1).evict()
+        assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"old-used", "fresh"}
