@@ -81,11 +81,13 @@ class FakeControlPlane:
 
     # What tests order
 
-    def add_unit(self, index: int = 1, *, role: wire.UnitRole = wire.UnitRole.TRAIN, **fields: Any) -> FakeUnit:
-        """A queued unit; its doorbell rings at once."""
+    def add_unit(
+        self, index: int = 1, *, role: wire.UnitRole = wire.UnitRole.TRAIN, ring: str = "public-cpu", **fields: Any
+    ) -> FakeUnit:
+        """A queued unit; its doorbell rings at once on the queue ``ring``."""
         unit = FakeUnit(unit_id=unit_id(index), role=role, fields=fields)
         self.units[unit.unit_id] = unit
-        self.ring(unit.unit_id)
+        self.ring(unit.unit_id, queue=ring)
         return unit
 
     def ring(self, unit_id: str, *, queue: str = "public-cpu") -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gpupool.wire.capabilities import CapabilityClass, Gpu
 from gpupool.wire.errors import NodeErrorCode
-from gpupool.wire.units import UnitRole, UnitVerdict
+from gpupool.wire.units import UnitVerdict
 from node_agent.exit_codes import ExitCode
 from node_agent.sandbox.memory import Script
 from tests.agent.fake_control_plane import FakeControlPlane, FakeUnit, unit_id
@@ -119,9 +119,7 @@ def test_a_gpu_lane_works_beside_a_busy_cpu_lane(control_plane: FakeControlPlane
     agent.gpus = [Gpu(name="a card", vram_mb=10_000)]
     start_hanging(control_plane, agent)
     waiting = control_plane.add_unit(2)
-    on_gpu = FakeUnit(unit_id=unit_id(3), role=UnitRole.TRAIN, fields={"required_vram_mb": 8000})
-    control_plane.units[on_gpu.unit_id] = on_gpu
-    control_plane.ring(on_gpu.unit_id, queue="public-gpu-8g")
+    on_gpu = control_plane.add_unit(3, ring="public-gpu-8g", required_vram_mb=8000)
     eventually(lambda: on_gpu.completed)
     assert waiting.status == "queued"
     agent.sandbox.started[0].finish()
