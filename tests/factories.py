@@ -1,0 +1,141 @@
+"""Valid rows of which a test overrides what matters to it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from gpupool.accounts.model import Customer
+from gpupool.artifacts.model import Artifact
+from gpupool.ids import artifact_id
+from gpupool.jobs.model import Sensitivity
+from gpupool.jobs.service import SubmitJob
+from gpupool.ledger.model import Transfer, grant
+from gpupool.planning.manifest import manifest_to_dict, parse_manifest
+from gpupool.units.model import LeaseState
+from gpupool.uploads.model import Upload, UploadKind, UploadStatus
+from gpupool.wire.units import ArtifactKind, Doorway
+from tests.support.work import CUSTOMER_ID, a_job, a_unit, some_work
+
+__all__ = [
+    "CUSTOMER_ID",
+    "NOW",
+    "a_customer",
+    "a_doorway",
+    "a_grant",
+    "a_job",
+    "a_lease",
+    "a_manifest",
+    "a_package",
+    "a_request",
+    "a_unit",
+    "an_artifact",
+    "an_upload",
+    "dag",
+    "some_work",
+]
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SHA256 = "ab" * 32
+FILES = frozenset({"train.py", "evaluate.py"})
+SINGLE = '[package]\nentry = "train.py"\n'
+
+
+def a_customer(**changes: Any) -> Customer:
+    defaults: dict[str, Any] = {
+        "id": CUSTOMER_ID,
+        "email": "ada@example.org",
+        "name": "Ada",
+        "password_hash": "plain:secret",
+        "created_at": NOW,
+    }
+    return Customer(**(defaults | changes))
+
+
+def an_upload(**changes: Any) -> Upload:
+    """A dataset that is ready."""
+    defaults: dict[str, Any] = {
+        "id": "dataset-1",
+        "customer_id": CUSTOMER_ID,
+        "kind": UploadKind.DATASET,
+        "name": "digits.zip",
+        "content_type": "application/zip",
+        "size_bytes": 10,
+        "sha256": SHA256,
+        "status": UploadStatus.READY,
+        "created_at": NOW,
+        "finalized_at": NOW,
+    }
+    return Upload(**(defaults | changes))
+
+
+def a_manifest(text: str | None = SINGLE) -> dict[str, Any]:
+    """A package's manifest as its row keeps it."""
+    return manifest_to_dict(parse_manifest(text, FILES))
+
+
+def dag(*needs: tuple[int, ...]) -> str:
+    """The text of a manifest with one unit per argument: ``dag((), (0,), (0, 1))`` is a fork that joins again."""
+    tables = []
+    for at, wanted in enumerate(needs):
+        names = ", ".join(f'"u{need}"' for need in wanted)
+        tables.append(f'[[units]]\nname = "u{at}"\nentry = "train.py"\nkind = "cpu"\nrequired_vram_mb = 0\nneeds = [{names}]\n')
+    return '[strategy]\nkind = "dag"\n' + "".join(tables)
+
+
+def a_package(text: str | None = SINGLE, **changes: Any) -> Upload:
+    """A training package that is ready."""
+    upload = an_upload(id="package-1", kind=UploadKind.TRAINING_PACKAGE, name="package.zip", manifest=a_manifest(text))
+    return replace(upload, **changes)
+
+
+def a_request(**changes: Any) -> SubmitJob:
+    defaults: dict[str, Any] = {
+        "name": "digits",
+        "dataset_id": "dataset-1",
+        "training_package_id": "package-1",
+        "required_vram_mb": 0,
+        "required_disk_mb": 100,
+        "max_runtime_seconds": 600,
+        "sensitivity": Sensitivity.PUBLIC,
+    }
+    return SubmitJob(**(defaults | changes))
+
+
+def a_grant(**changes: Any) -> Transfer:
+    """Credits from outside."""
+    defaults: dict[str, Any] = {"customer_id": CUSTOMER_ID, "grant_id": "g-1", "amount": 1_000, "at": NOW}
+    return grant(**(defaults | changes))
+
+
+def a_doorway(**changes: Any) -> Doorway:
+    defaults = {"queue_url": "memory://public-cpu", "receipt_handle": "receipt-1"}
+    return Doorway(**(defaults | changes))
+
+
+def a_lease(**changes: Any) -> LeaseState:
+    """A lease as the unit's row keeps it; over when it is made unless ``expires_at`` says otherwise."""
+    defaults: dict[str, Any] = {
+        "token": "token-1",
+        "node_id": "node-1",
+        "node_name": "node-0001",
+        "expires_at": NOW,
+        "queue_url": "memory://public-cpu",
+        "receipt_handle": "receipt-1",
+    }
+    return LeaseState(**(defaults | changes))
+
+
+def an_artifact(name: str = "model.tar.gz", **changes: Any) -> Artifact:
+    unit_id = changes.pop("unit_id", a_unit().id)
+    defaults: dict[str, Any] = {
+        "id": artifact_id(unit_id, name),
+        "job_id": unit_id.rpartition(".")[0],
+        "unit_id": unit_id,
+        "kind": ArtifactKind.MODEL,
+        "name": name,
+        "size_bytes": 3,
+        "sha256": SHA256,
+        "key": f"jobs/{unit_id}/1/{name}",
+        "created_at": NOW,
+    }
+    return Artifact(**(defaults | changes))
