@@ -127,8 +127,16 @@ def _unit_mounts(spec: UnitSpec, files: UnitFiles, stage: Stage) -> list[Mount]:
 
 
 def _gpu_mounts(host: Host) -> list[Mount]:
-    """The driver's devices; its libraries lie below /usr, which every unit sees."""
-    return [("--dev-bind", str(device), str(device)) for device in host.gpu_devices]
+    """The driver's devices, and ``/sys``, without which it does not start; its libraries lie below ``/usr``.
+
+    What identifies the owner's machine is covered, outermost first, because a cover hides the covers below it.
+    """
+    devices: list[Mount] = [("--dev-bind", str(device), str(device)) for device in host.gpu_devices]
+    covers: list[Path] = []
+    for folder in host.private_hardware:
+        if not any(folder.is_relative_to(cover) for cover in covers):
+            covers.append(folder)
+    return [*devices, ("--ro-bind", "/sys", "/sys"), *(("--tmpfs", str(folder)) for folder in covers)]
 
 
 def _read_only(source: Path, target: str | None = None) -> Mount:

@@ -28,13 +28,17 @@ _USERNS_SWITCHES = (
 
 @dataclass(frozen=True)
 class Host:
-    """``python`` is a real interpreter, not a venv's link; ``python_prefix`` is the folder that makes it complete."""
+    """``python`` is a real interpreter, not a venv's link; ``python_prefix`` is the folder that makes it complete.
+
+    ``private_hardware``: folders of ``/sys`` with serial numbers and addresses that identify the owner's machine.
+    """
 
     bwrap: str
     python: Path
     python_prefix: Path
     is_root: bool
     gpu_devices: tuple[Path, ...]
+    private_hardware: tuple[Path, ...] = ()
 
 
 def look() -> Host:
@@ -46,6 +50,7 @@ def look() -> Host:
         python_prefix=Path(sys.base_prefix).resolve(),
         is_root=os.geteuid() == 0,
         gpu_devices=gpu_devices(),
+        private_hardware=private_hardware(),
     )
 
 
@@ -53,6 +58,14 @@ def gpu_devices(folder: Path = Path("/dev")) -> tuple[Path, ...]:
     """Device files through which a process reaches the GPUs (dxg: under WSL)."""
     names = re.compile(r"nvidia(\d+|ctl|-uvm|-uvm-tools|-caps)|dxg")
     return tuple(sorted(entry for entry in folder.iterdir() if names.fullmatch(entry.name)))
+
+
+def private_hardware(sys: Path = Path("/sys")) -> tuple[Path, ...]:
+    """Where ``/sys`` tells one machine from another: network cards, disks, USB devices, the mainboard."""
+    groups = [sys / "class" / name for name in ("net", "nvme", "block", "dmi", "bluetooth")]
+    found = [entry.resolve() for group in groups if group.is_dir() for entry in group.iterdir()]
+    found += [entry.resolve() for entry in (sys / "bus" / "usb" / "devices").glob("usb*")]
+    return tuple(sorted({path for path in found if path.is_dir()}))
 
 
 def problems(host: Host) -> list[str]:

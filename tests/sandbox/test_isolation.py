@@ -269,3 +269,22 @@ def test_a_finished_unit_leaves_no_process(lab: Lab) -> None:
 def _own_addresses() -> list[str]:
     cards = psutil.net_if_addrs().values()
     return [address.address for card in cards for address in card if address.family is socket.AF_INET]
+
+
+def test_a_gpu_unit_sees_the_driver_but_not_whose_machine_it_is(lab: Lab) -> None:
+    run = lab.run(
+        """
+        def inside(folder): return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        cards = inside("/sys/class/net")
+        say(driver=os.path.isdir("/sys/devices/system/cpu"), cards=cards)
+        say(told=[name for card in cards for name in inside("/sys/class/net/" + card)])
+        say(disks=[name for disk in inside("/sys/class/block") for name in inside("/sys/class/block/" + disk)])
+        attempt("write", lambda: open("/sys/kernel/mm/ksm/run", "w").write("1"))
+        model()
+        """,
+        has_gpu=True,
+    )
+    assert run.outcome.status is OutcomeStatus.SUCCEEDED, (run.outcome, run.log)
+    assert run.said["driver"] is True
+    assert (run.said["told"], run.said["disks"]) == ([], [])
+    assert str(run.said["write"]).startswith("refused")
