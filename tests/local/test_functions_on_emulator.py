@@ -100,3 +100,15 @@ def test_no_log_line_of_a_handler_is_lost(workshop: Workshop) -> None:
 
     assert all(f"line {number}" in text for number in range(5))
     assert "end-of-invocation" not in text
+
+
+def test_newest_log_streams_of_a_group_are_kept_and_older_ones_forgotten(workshop: Workshop) -> None:
+    logs = workshop.client("logs")
+    logs.create_log_group(logGroupName="busy")
+    for number in range(503):
+        logs.create_log_stream(logGroupName="busy", logStreamName=f"call-{number:03d}")
+    workshop.wait_for_snapshot()
+
+    first = logs.describe_log_streams(logGroupName="busy", limit=1)["logStreams"]
+
+    assert [stream["logStreamName"] for stream in first] == ["call-003"]

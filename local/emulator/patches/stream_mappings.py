@@ -14,6 +14,7 @@ from typing import Any
 from ministack.core.arn import ArnParseError, parse_arn
 from ministack.services import dynamodb, lambda_svc
 
+from local.emulator.patches import stream_persistence
 from local.emulator.pinned import require_pinned, wrap
 from local.emulator.stream_retries import Progress, RetryPolicy, Verdict, first_failure, judge
 
@@ -27,6 +28,7 @@ _progress: dict[str, Progress] = {}
 
 def _poll_streams(_original: Any) -> bool:
     found = False
+    stream_persistence.forget_delivered()
     for account, region, mapping in lambda_svc._iter_all_esms():
         account_marker = lambda_svc._request_account_id.set(account)
         region_marker = lambda_svc._request_region.set(region)

@@ -7,6 +7,7 @@ The patch saves the undelivered records with the number of those before them, so
 """
 
 import copy
+import threading
 from typing import Any
 
 from ministack.core.responses import AccountRegionScopedDict
@@ -19,6 +20,9 @@ require_pinned()
 _RECORDS = "stream_records"
 _TRIMMED = "stream_trimmed"
 _COUNTER = "stream_sequence"
+_WORTH_FORGETTING = 1000
+
+_lock = threading.Lock()
 
 
 def _read_up_to(table_arn: str) -> int | None:
@@ -31,15 +35,36 @@ def _read_up_to(table_arn: str) -> int | None:
     return min(positions, default=None)
 
 
+def forget_delivered(*, at_least: int = _WORTH_FORGETTING) -> None:
+    """Drop the records that every mapping is past, so that a stack that runs for days does not keep them in memory.
+
+    Only for the thread that reads the streams: a reader between looking up a position and slicing would skip records.
+    """
+    with _lock:
+        for (account, region, name), kept in dynamodb._stream_records.all_items():
+            delivered = _delivered(account, region, name)
+            if delivered >= at_least:
+                del kept[:delivered]
+                before = dynamodb._stream_trimmed.get_scoped(account, region, name, 0)
+                dynamodb._stream_trimmed.set_scoped(account, region, name, before + delivered)
+
+
+def _delivered(account: str, region: str, name: str) -> int:
+    table = dynamodb._tables.get_scoped(account, region, name)
+    read = _read_up_to(table["TableArn"]) if table else None
+    kept = dynamodb._stream_records.get_scoped(account, region, name, [])
+    before = int(dynamodb._stream_trimmed.get_scoped(account, region, name, 0))
+    return min(len(kept), max(0, (read or 0) - before))
+
+
 def _state_with_streams(original: Any) -> Any:
     records, trimmed = AccountRegionScopedDict(), AccountRegionScopedDict()
-    for (account, region, name), kept in dynamodb._stream_records.all_items():
-        table = dynamodb._tables.get_scoped(account, region, name)
-        before = dynamodb._stream_trimmed.get_scoped(account, region, name, 0)
-        read = _read_up_to(table["TableArn"]) if table else None
-        delivered = max(0, (read or 0) - before)
-        records.set_scoped(account, region, name, copy.deepcopy(kept[delivered:]))
-        trimmed.set_scoped(account, region, name, before + min(delivered, len(kept)))
+    with _lock:
+        for (account, region, name), kept in dynamodb._stream_records.all_items():
+            delivered = _delivered(account, region, name)
+            before = dynamodb._stream_trimmed.get_scoped(account, region, name, 0)
+            records.set_scoped(account, region, name, copy.deepcopy(kept[delivered:]))
+            trimmed.set_scoped(account, region, name, before + delivered)
     return {**original(), _RECORDS: records, _TRIMMED: trimmed, _COUNTER: dynamodb._stream_seq_counter}
 
 
