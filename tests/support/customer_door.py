@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 import httpx
 
 from functions.customer_api import shapes
-from functions.customer_api.app import PREFIX, create_app
+from functions.customer_api.app import create_app
+from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import Scope
 from gpupool.bootstrap import build_customer_core
 from gpupool.clock import FixedClock

@@ -6,8 +6,9 @@ from functions.customer_api import views
 from functions.customer_api.answers import Json, listing
 from functions.customer_api.deps import LIMIT, Cursor, Limit, SignedIn
 from functions.customer_api.requests import CreateKeyRequest
+from functions.customer_api.routes import PREFIX
 
-router = APIRouter(prefix="/api-keys", tags=["api keys"])
+router = APIRouter(prefix=f"{PREFIX}/api-keys", tags=["api keys"])
 
 
 @router.post("", operation_id="createApiKey")

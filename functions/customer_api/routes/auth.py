@@ -6,9 +6,10 @@ from functions.customer_api import views
 from functions.customer_api.answers import Json, moment
 from functions.customer_api.deps import COOKIE, SignedIn, core_of
 from functions.customer_api.requests import LoginRequest
+from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import SESSION_LIFETIME
 
-router = APIRouter(prefix="/auth", tags=["auth"])
+router = APIRouter(prefix=f"{PREFIX}/auth", tags=["auth"])
 
 
 @router.post("/login", operation_id="login")

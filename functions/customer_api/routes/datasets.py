@@ -8,10 +8,11 @@ from functions.customer_api import upload_steps as steps
 from functions.customer_api.answers import Json
 from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed
 from functions.customer_api.requests import DeclareDatasetRequest, declaration
+from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import Scope
 from gpupool.uploads.model import UploadKind
 
-router = APIRouter(prefix="/datasets", tags=["datasets"])
+router = APIRouter(prefix=f"{PREFIX}/datasets", tags=["datasets"])
 Reader = Annotated[Caller, allowed(Scope.DATASET_READ)]
 Writer = Annotated[Caller, allowed(Scope.DATASET_WRITE)]
 _KIND = UploadKind.DATASET

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from functions.customer_api import requests
 from functions.customer_api.answers import Json
 from functions.customer_api.deps import core_of
+from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import Scope
 from gpupool.errors import Gone
 from gpupool.jobs.model import JobStatus, Sensitivity
@@ -14,7 +15,7 @@ from gpupool.objects.store import URL_SECONDS
 from gpupool.pages import DEFAULT_LIMIT, MAX_LIMIT
 from gpupool.uploads.model import MAX_BYTES, UploadKind
 
-router = APIRouter(tags=["meta"])
+router = APIRouter(prefix=PREFIX, tags=["meta"])
 API_VERSION = "v1-alpha"
 
 _CONFIG: dict[str, Any] = {

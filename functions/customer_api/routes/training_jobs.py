@@ -8,10 +8,11 @@ from functions.customer_api import views
 from functions.customer_api.answers import Json, listing, moment
 from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed, known_id
 from functions.customer_api.requests import CreateJobRequest, submission
+from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import Scope
 from gpupool.jobs.model import JobStatus
 
-router = APIRouter(prefix="/training-jobs", tags=["training jobs"])
+router = APIRouter(prefix=f"{PREFIX}/training-jobs", tags=["training jobs"])
 Reader = Annotated[Caller, allowed(Scope.TRAINING_READ)]
 Writer = Annotated[Caller, allowed(Scope.TRAINING_WRITE)]
 ArtifactReader = Annotated[Caller, allowed(Scope.ARTIFACT_READ)]

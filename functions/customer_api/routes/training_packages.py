@@ -8,10 +8,11 @@ from functions.customer_api import upload_steps as steps
 from functions.customer_api.answers import Json
 from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed
 from functions.customer_api.requests import DeclarePackageRequest, declaration
+from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import Scope
 from gpupool.uploads.model import UploadKind
 
-router = APIRouter(prefix="/training-packages", tags=["training packages"])
+router = APIRouter(prefix=f"{PREFIX}/training-packages", tags=["training packages"])
 Reader = Annotated[Caller, allowed(Scope.TRAINING_READ)]
 Writer = Annotated[Caller, allowed(Scope.TRAINING_WRITE)]
 _KIND = UploadKind.TRAINING_PACKAGE

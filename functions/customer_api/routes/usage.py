@@ -7,9 +7,10 @@ from fastapi import APIRouter
 from functions.customer_api import views
 from functions.customer_api.answers import Json, listing, moment
 from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed
+from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import Scope
 
-router = APIRouter(tags=["usage"])
+router = APIRouter(prefix=PREFIX, tags=["usage"])
 Reader = Annotated[Caller, allowed(Scope.USAGE_READ)]
 
 
