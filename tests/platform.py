@@ -95,6 +95,10 @@ class Stream:
         """Rows with something to deliver."""
         return sorted(row for row, changes in self._waiting.items() if changes)
 
+    def pending(self, row: str) -> list[Change]:
+        """What was written to one row and not delivered yet."""
+        return list(self._waiting[row])
+
     def take(self, row: str) -> Change:
         change = self._waiting[row].popleft()
         self.delivered.append(change)
@@ -119,7 +123,7 @@ class Execution:
         self.at = At.PLAN
         self.tokens: list[str] = []
         self.outcome = Outcome.ADVANCE
-        self._workflow = workflow
+        self.workflow = workflow
 
     @property
     def can_step(self) -> bool:
@@ -127,13 +131,13 @@ class Execution:
 
     def step(self) -> None:
         if self.at is At.PLAN:
-            self._go(self._workflow.plan(self.job_id))
+            self._go(self.workflow.plan(self.job_id))
         elif self.at is At.ADVANCE:
             self.tokens.append(f"{self.job_id}/{len(self.tokens)}")
             self.at = At.WAITING
-            self._workflow.advance(self.job_id, self.tokens[-1])
+            self.workflow.advance(self.job_id, self.tokens[-1])
         elif self.at is At.CLOSE:
-            self._workflow.close(self.job_id, self.outcome)
+            self.workflow.close(self.job_id, self.outcome)
             self.at = At.ENDED
 
     def answer(self, token: str, outcome: Outcome) -> None:
