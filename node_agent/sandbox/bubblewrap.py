@@ -20,6 +20,7 @@ from node_agent.sandbox.sandbox import Limits, OnOutput, OutcomeStatus, UnitFile
 from node_agent.sandbox.stage import lay_out
 
 _GRACE_SECONDS = 10.0
+_GROUP_PREFIX = "gpupool-"
 _PROBE = Limits(wall_seconds=20, memory_mb=512, disk_mb=64, processes=64, log_bytes=65_536, output_bytes=1 << 20, cpu_count=1)
 _EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 
@@ -36,6 +37,7 @@ class BubblewrapSandbox:
 
     def check(self) -> list[str]:
         """Besides looking at the host, runs one empty unit: only that proves that isolation can be built here."""
+        cgroup.remove_leftovers(_GROUP_PREFIX)
         found = host.problems(host.look())
         return found or self._probe()
 
@@ -63,7 +65,7 @@ class BubblewrapSandbox:
     def _group(self, limits: Limits) -> cgroup.ControlGroup | None:
         if not self._control_groups:
             return None
-        name = f"gpupool-{uuid.uuid4().hex}"
+        name = f"{_GROUP_PREFIX}{uuid.uuid4().hex}"
         return cgroup.create(name, memory_mb=limits.memory_mb, processes=limits.processes)
 
     def _probe(self) -> list[str]:

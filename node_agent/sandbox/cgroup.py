@@ -90,6 +90,15 @@ def create(name: str, *, memory_mb: int, processes: int) -> ControlGroup | None:
     return group
 
 
+def remove_leftovers(prefix: str) -> None:
+    """Removes groups that an agent left when it was killed. One that still holds a process refuses, and stays."""
+    place = _place(prefix)
+    for parent in {place.memory.parent, place.pids.parent} if place is not None else ():
+        for folder in parent.glob(f"{prefix}*"):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
 def _place(name: str) -> ControlGroup | None:
     own = _own_groups()
     if "memory" in own and "pids" in own:
