@@ -48,16 +48,26 @@ def bring_up(*, layout: Layout, wishes: Wishes, say: Say) -> LocalStack:
 
     An emulator that this call started is stopped again, its state saved, when a later step fails or is interrupted.
     """
-    found = process.find_running(layout)
+    found = _current(process.find_running(layout), layout=layout, say=say)
     secrets = Secrets.load_or_make(layout.secrets_file)
-    running = found or _start(layout=layout, secrets=secrets, wishes=wishes, say=say)
     try:
+        running = found or _start(layout=layout, secrets=secrets, wishes=wishes, say=say)
         return _furnish(running, layout=layout, secrets=secrets, wishes=wishes, say=say)
     except BaseException:
-        if found is None:
+        started = process.find_running(layout) if found is None else None
+        if started is not None:
             say("stopping the emulator again; its state is kept")
-            process.stop(running, layout=layout)
+            process.stop(started, layout=layout)
         raise
+
+
+def _current(found: Running | None, *, layout: Layout, say: Say) -> Running | None:
+    """The running emulator unless it was started from other sources; that one is stopped, its state kept."""
+    if found is None or found.build == process.emulator_build():
+        return found
+    say("the emulator's own sources changed; starting it again over its state")
+    process.stop(found, layout=layout)
+    return None
 
 
 def _start(*, layout: Layout, secrets: Secrets, wishes: Wishes, say: Say) -> Running:

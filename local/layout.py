@@ -42,6 +42,7 @@ class Layout:
 
 
 DEFAULT_LAYOUT = Layout(home=REPO_ROOT / ".local")
+LOCK_FILE = REPO_ROOT / "requirements" / "ministack.lock"
 TOOL_VENV = REPO_ROOT / ".local" / "tools" / "ministack"
 SYNTH_CACHE = REPO_ROOT / ".local" / "synth"
 PROJECT_PYTHON = REPO_ROOT / ".venv" / "bin" / "python"

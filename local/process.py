@@ -1,5 +1,6 @@
 """Starting, finding and stopping the emulator's process."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from local.layout import PROJECT_PYTHON, REPO_ROOT, Layout
+from local.layout import LOCK_FILE, PROJECT_PYTHON, REPO_ROOT, Layout
 
 DEFAULT_PORT = 4566
 REGION = "us-east-1"
@@ -46,11 +47,15 @@ class RootKeys:
 
 @dataclass(frozen=True)
 class Running:
-    """A started emulator. `born` is the process's start time, which tells it from a later process with the same id."""
+    """A started emulator. `born` is the process's start time, which tells it from a later process with the same id.
+
+    `build` names the launcher and the patches that it was started with.
+    """
 
     pid: int
     born: float
     port: int
+    build: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -74,6 +79,14 @@ def find_running(layout: Layout) -> Running | None:
         return running
     layout.pid_file.unlink(missing_ok=True)
     return None
+
+
+def emulator_build() -> str:
+    """A digest of the emulator's lock, launcher and patches as they are on disk."""
+    digest = hashlib.sha256(LOCK_FILE.read_bytes())
+    for path in sorted(_SERVER.parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def choose_port(*, wanted: int | None) -> int:
@@ -121,7 +134,8 @@ def start(*, layout: Layout, python: Path, port: int, keys: RootKeys, with_paren
             start_new_session=True,
         )
     _children[process.pid] = process
-    running = Running(pid=process.pid, born=psutil.Process(process.pid).create_time(), port=port)
+    born = psutil.Process(process.pid).create_time()
+    running = Running(pid=process.pid, born=born, port=port, build=emulator_build())
     layout.pid_file.write_text(json.dumps(asdict(running)))
     try:
         _wait_until_ready(process, port=port, layout=layout)

@@ -11,9 +11,8 @@ import venv
 from collections.abc import Callable
 from pathlib import Path
 
-from local.layout import REPO_ROOT, TOOL_VENV
+from local.layout import LOCK_FILE, TOOL_VENV
 
-LOCK_FILE = REPO_ROOT / "requirements" / "ministack.lock"
 _MARKER = "installed.sha256"
 
 

@@ -1,6 +1,7 @@
 """Web pages and strangers' keys against the emulator."""
 
 import http.client
+import json
 from typing import Any
 
 import pytest
@@ -71,3 +72,24 @@ def test_root_key_with_a_wrong_secret_is_refused(workshop: Workshop) -> None:
 
     with pytest.raises(ClientError, match="signature"):
         forged.client("dynamodb").list_tables()
+
+
+@pytest.mark.stack
+def test_user_may_do_only_what_its_policies_allow(workshop: Workshop) -> None:
+    iam = workshop.client("iam")
+    iam.create_user(UserName="reader")
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    reader = Account(
+        endpoint=workshop.emulator.running.endpoint,
+        access_key_id=key["AccessKeyId"],
+        secret_access_key=key["SecretAccessKey"],
+    )
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        reader.client("dynamodb").list_tables()
+    allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "dynamodb:List*", "Resource": "*"}]}
+    iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=json.dumps(allow))
+
+    assert reader.client("dynamodb").list_tables()["TableNames"] == []
+    with pytest.raises(ClientError, match="AccessDenied"):
+        reader.client("sqs").list_queues()

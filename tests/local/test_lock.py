@@ -6,8 +6,8 @@ import pytest
 
 from gpupool.accounts.model import Scope
 from local.emulator.pinned import EMULATOR_VERSION, EmulatorMismatchError, replace_once
+from local.layout import LOCK_FILE
 from local.seed import SCOPES
-from local.toolchain import LOCK_FILE
 
 
 def test_lock_pins_the_version_that_the_patches_are_for() -> None:
