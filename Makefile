@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXAMPLE ?= digits-mlp
 PYTEST_WORKERS ?= 2
-export PYTHONPATH := layers/gpupool/python
+export PYTHONPATH := .:layers/gpupool/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup sandbox up down demo test check fast-tests stack-tests sandbox-tests bench lock clean
