@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 from gpupool.wire.units import UnitRole
+from node_agent.inside.spec import PLATFORM_ROLES
 from node_agent.sandbox import cgroup, host
 from node_agent.sandbox.command import program_words, sandbox_words
 from node_agent.sandbox.launch import launch
@@ -48,7 +49,13 @@ class BubblewrapSandbox:
             group = self._group(limits)
             options = sandbox_words(spec, files, limits=limits, stage=stage, host=here)
             program = program_words(stage, here)
-            return Prepared(stage, group, lambda: launch(here.bwrap, options, program, group=group), files.environment)
+            return Prepared(
+                stage=stage,
+                runs_script=spec.role.value not in PLATFORM_ROLES,
+                group=group,
+                launch=lambda: launch(here.bwrap, options, program, group=group),
+                environment=files.environment,
+            )
 
         return BubblewrapUnit(prepare, limits=limits, on_output=on_output, grace_seconds=self._grace_seconds)
 

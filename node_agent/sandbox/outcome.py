@@ -12,8 +12,12 @@ _KILLED = 137
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """The facts of one ended unit. ``greeted``: the program inside was reached, so the sandbox had been built."""
+    """The facts of one ended unit. ``greeted``: the program inside was reached, so the sandbox had been built.
 
+    ``runs_script``: a stranger's code ran, so anything that went wrong inside may be its doing.
+    """
+
+    runs_script: bool
     stopped: StopReason | None
     greeted: bool
     exit_code: int
@@ -55,7 +59,8 @@ def _own_failure(ending: Ending, limits: Limits) -> tuple[FailureCode, str]:
         return ending.result.code, ending.result.message
     if ending.exit_code == _KILLED:
         return _broken_bound(StopReason.MEMORY, limits)
-    return FailureCode.SCRIPT_FAILED, "The unit ended without a result."
+    code = FailureCode.SCRIPT_FAILED if ending.runs_script else FailureCode.INTERNAL
+    return code, "The unit ended without a result."
 
 
 def _broken_bound(reason: StopReason, limits: Limits) -> tuple[FailureCode, str]:

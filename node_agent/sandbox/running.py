@@ -28,9 +28,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A laid out unit that only has to be launched."""
+    """A laid out unit that only has to be launched. ``runs_script``: it is not one of the platform's own roles."""
 
     stage: Stage
+    runs_script: bool
     group: ControlGroup | None
     launch: Callable[[], Launched]
     environment: Path | None = None
@@ -141,6 +142,7 @@ class BubblewrapUnit:
         group = prepared.group
         reported = min(result.peak_memory_mb, self._limits.memory_mb) if result is not None else 0
         ending = Ending(
+            runs_script=prepared.runs_script,
             stopped=stopped,
             greeted=pump.greeted,
             exit_code=128 - exit_code if exit_code < 0 else exit_code,
