@@ -15,7 +15,7 @@ from gpupool.wire.units import UnitGrant
 from node_agent import phases
 from node_agent.agent_log import log_event
 from node_agent.credentials import CredentialKeeper
-from node_agent.errors import AbandonedError, UnrecoverableError
+from node_agent.errors import AbandonedError, RefusedError, UnrecoverableError
 from node_agent.exit_codes import ExitCode
 from node_agent.heartbeat import Heartbeat
 from node_agent.in_hand import AbandonReason
@@ -23,7 +23,7 @@ from node_agent.job import Tools, do_unit, recover
 from node_agent.lanes import Lane, LaneName, served_queues
 from node_agent.log_shipper import LogShipper
 from node_agent.phases import Course, LoopName, Phase
-from node_agent.poller import Poller, StartUnit
+from node_agent.poller import Poller
 from node_agent.retry import Backoff, retrying
 
 logger = logging.getLogger(__name__)
@@ -32,8 +32,6 @@ _TICK = 0.5  # seconds between looks at the clock, while something is due by the
 # An open long poll is left behind after this time. A doorbell that it still catches rings again when its invisibility ends.
 _POLL_GRACE = 2.0
 _LOOP_END = 5.0
-
-NewPoller = Callable[[QueueGrant, Lane, StartUnit], Poller]
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Parts:
     shipper: LogShipper
     tools: Tools
     lanes: dict[LaneName, Lane]
-    new_poller: NewPoller
+    new_poller: Callable[..., Poller]
     stopping: threading.Event
     write_status: Callable[[Course], None]
 
@@ -169,6 +167,8 @@ class Agent:
             )
         except AbandonedError:
             return
+        except RefusedError as error:
+            raise UnrecoverableError(f"no credentials: {error}") from error
         parts.keeper.when_queues_change(self._poll_queues)
         self._spawn(LoopName.LOG_SHIPPER, parts.shipper.run)
         self._heart = self._spawn(LoopName.HEARTBEAT, functools.partial(parts.heartbeat.run, self._finished))
@@ -185,7 +185,8 @@ class Agent:
             for url in self._pollers.keys() - served.keys():
                 self._pollers.pop(url)[0].retire()
             for url in served.keys() - self._pollers.keys():
-                poller = self._parts.new_poller(*served[url], self._start_unit)
+                grant, lane = served[url]
+                poller = self._parts.new_poller(grant, lane=lane, start_unit=self._start_unit)
                 self._pollers[url] = (poller, self._spawn(LoopName.POLLER, poller.run))
 
     def _start_unit(self, grant: UnitGrant, lane: Lane) -> None:

@@ -1,12 +1,10 @@
 """The one place where the agent's parts are chosen and put together."""
 
 import functools
-import os
 import threading
-from datetime import UTC, datetime
 
 from gpupool.wire.capabilities import Capabilities, Gpu
-from gpupool.wire.joining import CredentialsRequest, CredentialsResponse, QueueGrant
+from gpupool.wire.joining import CredentialsRequest, CredentialsResponse
 from node_agent.agent import Parts
 from node_agent.cache import Cache
 from node_agent.capabilities import BYTES_PER_MB, measure_capabilities
@@ -17,15 +15,15 @@ from node_agent.heartbeat import Heartbeat, PollHealth
 from node_agent.in_hand import UnitsInHand
 from node_agent.inbox import SqsInbox
 from node_agent.job import Tools
-from node_agent.lanes import Lane, lanes_for
+from node_agent.lanes import lanes_for
 from node_agent.log_shipper import LogShipper
-from node_agent.phases import Course
-from node_agent.poller import Poller, StartUnit
+from node_agent.poller import Poller
 from node_agent.report import Reporter
 from node_agent.sandbox import Sandbox
 from node_agent.settings import Settings
 from node_agent.speed import measured_gflops
-from node_agent.state import STATUS_FILE, Identity, StateDir
+from node_agent.state import Identity, StateDir
+from node_agent.status_file import StatusFile
 from node_agent.web import new_pool
 
 SANDBOX_NAME = "bubblewrap"
@@ -59,12 +57,7 @@ def build_parts(
     """The parts of an agent. ``sandbox`` must have passed its check."""
     pool = new_pool()
     control_plane = ControlPlane(api=identity.api, device_key=identity.device_key, pool=pool)
-
-    def fetch_credentials() -> CredentialsResponse:
-        capabilities = capabilities_now(settings, gpus=gpus, sandbox_ready=True)
-        return control_plane.credentials(CredentialsRequest(capabilities=capabilities))
-
-    keeper = CredentialKeeper(fetch_credentials, skew_seconds=lambda: control_plane.skew_seconds)
+    keeper = _new_keeper(settings, control_plane, gpus)
     in_hand = UnitsInHand()
     tools = Tools(
         cache=Cache(settings.cache_root, limit_bytes=settings.cache_limit_mb * BYTES_PER_MB, pool=pool),
@@ -76,9 +69,7 @@ def build_parts(
         lease_seconds=lambda: keeper.lease_seconds,
     )
     status = StatusFile(StateDir(settings.state_dir), identity=identity, in_hand=in_hand)
-    stopping = threading.Event()
-    health = PollHealth()
-    shipper = LogShipper(pool)
+    stopping, health, shipper = threading.Event(), PollHealth(), LogShipper(pool)
     heartbeat = Heartbeat(
         control_plane,
         in_hand=in_hand,
@@ -96,7 +87,7 @@ def build_parts(
         tools=tools,
         lanes=lanes_for(cpu_slots=settings.cpu_slots, has_gpu=bool(gpus)),
         new_poller=functools.partial(
-            _new_poller,
+            Poller,
             inbox=SqsInbox(keeper, poll_seconds=settings.poll_seconds),
             control_plane=control_plane,
             health=health,
@@ -107,53 +98,11 @@ def build_parts(
     )
 
 
-def _new_poller(
-    queue: QueueGrant,
-    lane: Lane,
-    start_unit: StartUnit,
-    *,
-    inbox: SqsInbox,
-    control_plane: ControlPlane,
-    health: PollHealth,
-    stopping: threading.Event,
-) -> Poller:
-    return Poller(
-        queue,
-        lane=lane,
-        inbox=inbox,
-        control_plane=control_plane,
-        health=health,
-        start_unit=start_unit,
-        stopping=stopping,
-    )
+def _new_keeper(settings: Settings, control_plane: ControlPlane, gpus: list[Gpu]) -> CredentialKeeper:
+    """Every renewal also tells what the machine can do by then: disks fill."""
 
+    def fetch() -> CredentialsResponse:
+        capabilities = capabilities_now(settings, gpus=gpus, sandbox_ready=True)
+        return control_plane.credentials(CredentialsRequest(capabilities=capabilities))
 
-class StatusFile:
-    """``status.json``: what ``status`` shows, renewed with every beat and every change of phase."""
-
-    def __init__(self, state: StateDir, *, identity: Identity, in_hand: UnitsInHand) -> None:
-        self._state = state
-        self._identity = identity
-        self._in_hand = in_hand
-        self._course = Course()
-        self._lock = threading.Lock()
-
-    def note(self, course: Course) -> None:
-        self._course = course
-        self.write()
-
-    def write(self) -> None:
-        units = [
-            {"unit_id": unit.unit_id, "attempt": unit.lease.attempt, "stage": unit.stage.value} for unit in self._in_hand.all()
-        ]
-        status = {
-            "pid": os.getpid(),
-            "node_id": self._identity.node_id,
-            "name": self._identity.name,
-            "phase": self._course.phase.value,
-            "exit_code": int(self._course.exit_code) if self._course.over else None,
-            "units": units,
-            "updated_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        with self._lock:
-            self._state.write_json(STATUS_FILE, status, durable=False)
+    return CredentialKeeper(fetch, skew_seconds=lambda: control_plane.skew_seconds)

@@ -5,7 +5,7 @@ import os
 import platform
 import shutil
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from gpupool.wire.capabilities import Capabilities, Gpu
 from node_agent import AGENT_VERSION
@@ -55,21 +55,26 @@ def find_gpus() -> list[Gpu]:
         import pynvml  # kept off the import path of the many machines without a GPU
     except ImportError:
         return []
+    return read_gpus(pynvml)
+
+
+def read_gpus(nvml: Any) -> list[Gpu]:
+    """``nvml`` has the names of the module ``pynvml``."""
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
         log_event(logger, "gpu.none", level=logging.DEBUG, reason=str(error))
         return []
     try:
-        return [_gpu(pynvml, index) for index in range(min(pynvml.nvmlDeviceGetCount(), _MOST_GPUS))]
-    except pynvml.NVMLError as error:
+        return [_gpu(nvml, index) for index in range(min(nvml.nvmlDeviceGetCount(), _MOST_GPUS))]
+    except nvml.NVMLError as error:
         log_event(logger, "gpu.unreadable", level=logging.WARNING, reason=str(error))
         return []
     finally:
-        pynvml.nvmlShutdown()
+        nvml.nvmlShutdown()
 
 
-def _gpu(nvml: ModuleType, index: int) -> Gpu:
+def _gpu(nvml: Any, index: int) -> Gpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     name = nvml.nvmlDeviceGetName(handle)
     text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from gpupool.wire.units import HeartbeatRequest, HeartbeatResponse, UnitInstruction, UnitVerdict, Upload
 from node_agent.agent_log import log_event
-from node_agent.errors import RecoverableError, RefusedError
+from node_agent.errors import AgentError, RecoverableError, UnrecoverableError
 from node_agent.in_hand import AbandonReason, UnitInHand, UnitsInHand
 from node_agent.retry import Backoff
 
@@ -79,7 +79,9 @@ class Heartbeat:
                 # Sooner than the next regular beat at first, so that a short outage costs no lease.
                 wait = min(self._interval, 0.25 + backoff.next(at_least=error.retry_after))
                 log_event(logger, "heartbeat.failed", level=logging.WARNING, error=str(error), wait=round(wait, 2))
-            except RefusedError as error:
+            except UnrecoverableError:
+                raise
+            except AgentError as error:
                 wait = self._interval
                 log_event(logger, "heartbeat.refused", level=logging.ERROR, error=str(error))
             self.end_lapsed()
@@ -121,5 +123,5 @@ class Heartbeat:
     def _say_goodbye(self) -> None:
         try:
             self.beat()
-        except (RecoverableError, RefusedError) as error:
+        except AgentError as error:
             log_event(logger, "heartbeat.failed", level=logging.DEBUG, error=str(error))

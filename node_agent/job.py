@@ -20,10 +20,9 @@ from node_agent.errors import (
     AbandonedError,
     AgentError,
     LeaseLostError,
-    RecoverableError,
-    RefusedError,
     UnitFailedError,
     UnitGoneError,
+    UnrecoverableError,
 )
 from node_agent.in_hand import AbandonReason, UnitInHand, UnitsInHand
 from node_agent.report import Reporter, collect
@@ -64,7 +63,9 @@ def do_unit(grant: UnitGrant, tools: Tools) -> None:
             tools.reporter.give_back(unit_id=unit.unit_id, lease=unit.lease, why=_DRAINED)
     except (LeaseLostError, UnitGoneError) as error:
         log_event(logger, "unit.lost", unit=unit.unit_id, attempt=grant.attempt, reason=str(error))
-    except (RefusedError, RecoverableError) as error:
+    except UnrecoverableError:
+        raise
+    except AgentError as error:
         log_event(logger, "report.refused", level=logging.ERROR, unit=unit.unit_id, error=str(error))
     finally:
         tools.in_hand.remove(unit)

@@ -8,7 +8,14 @@ from gpupool.wire.joining import QueueGrant
 from gpupool.wire.units import UnitGrant
 from node_agent.agent_log import log_event
 from node_agent.control_plane import ControlPlane
-from node_agent.errors import AbandonedError, RecoverableError, RefusedError, UnitGoneError
+from node_agent.errors import (
+    AbandonedError,
+    AgentError,
+    RecoverableError,
+    RefusedError,
+    UnitGoneError,
+    UnrecoverableError,
+)
 from node_agent.heartbeat import PollHealth
 from node_agent.inbox import Inbox, Ring
 from node_agent.lanes import Lane
@@ -55,7 +62,9 @@ class Poller:
         while not self._retired and self._lane.wait_until_free(self._stopping):
             try:
                 ring = self._inbox.receive(self._queue)
-            except (RecoverableError, RefusedError) as error:
+            except UnrecoverableError:
+                raise
+            except AgentError as error:
                 self._wait_out(error)
                 continue
             self._unreachable.reset()
@@ -65,7 +74,7 @@ class Poller:
             else:
                 self._stopping.wait(self._fruitless.next())
 
-    def _wait_out(self, error: RecoverableError | RefusedError) -> None:
+    def _wait_out(self, error: AgentError) -> None:
         wait = self._unreachable.next(at_least=getattr(error, "retry_after", None))
         log_event(logger, "poll.failed", level=logging.WARNING, queue=self._queue.url, error=str(error), wait=round(wait, 2))
         self._stopping.wait(wait)

@@ -24,6 +24,8 @@ LOG_FILE = "log.txt"
 _PIECE = 1 << 20
 _UPLOAD_ROUNDS = 3
 _UPLOAD_ATTEMPTS = 5
+# Longer than a lease and its grace while out of reach; a call that only ever fails must not hold the lane for good.
+_REPORT_ATTEMPTS = 100
 _MOST_METRICS = 50
 _TAIL_CHARACTERS = 8000
 _MESSAGE_CHARACTERS = 1000
@@ -78,7 +80,7 @@ class Reporter:
         """Upload, then report; an upload that turns out missing is sent again.
 
         Raises ``UnitFailedError`` (UPLOAD_FAILED), ``LeaseLostError``, or ``AbandonedError``. Out of reach it goes on trying
-        until the unit is abandoned.
+        until the unit is abandoned, or for many minutes.
         """
         metrics = {**unit.metrics(), **outcome.metrics}
         request = wire.CompleteRequest(
@@ -95,7 +97,7 @@ class Reporter:
                     lambda: self._control_plane.complete(unit.unit_id, request),
                     what="complete",
                     giving_up=unit.abandoned,
-                    attempts=None,
+                    attempts=_REPORT_ATTEMPTS,
                     backoff=Backoff(cap=10.0),
                 )
             except (OutputMissingError, UploadRefusedError) as error:
@@ -123,7 +125,7 @@ class Reporter:
             lambda: self._control_plane.fail(unit.unit_id, request),
             what="fail",
             giving_up=unit.abandoned,
-            attempts=None,
+            attempts=_REPORT_ATTEMPTS,
             backoff=Backoff(cap=10.0),
         )
 
@@ -154,7 +156,7 @@ class Reporter:
             lambda: self._control_plane.outputs(unit.unit_id, request),
             what="outputs",
             giving_up=unit.abandoned,
-            attempts=None,
+            attempts=_REPORT_ATTEMPTS,
             backoff=Backoff(cap=10.0),
         )
         for output in outputs:

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from node_agent.errors import AgentError, RecoverableError
+from node_agent.errors import RecoverableError, RefusedError
 
 _NO_RETRIES = urllib3.Retry(total=False, redirect=False)  # retry.py is the one retry layer
 
 
-class InsecureUrlError(AgentError):
+class InsecureUrlError(RefusedError):
     """Plain HTTP to another machine: keys and inputs would travel in the open."""
 
 

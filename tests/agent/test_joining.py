@@ -4,13 +4,14 @@ import json
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gpupool.wire.capabilities import Capabilities, CapabilityClass, Gpu
 from gpupool.wire.errors import NodeErrorCode
 from gpupool.wire.joining import CredentialsRequest, CredentialsResponse, QueueGrant
-from node_agent.capabilities import find_gpus, measure_capabilities
+from node_agent.capabilities import find_gpus, measure_capabilities, read_gpus
 from node_agent.checks import Level, check_clock, check_disk, check_gpu, check_sandbox
 from node_agent.checks.disk import judge_disk
 from node_agent.control_plane import ControlPlane, next_move
@@ -123,6 +124,44 @@ def test_capabilities_are_those_of_this_host(tmp_path: Path) -> None:
     assert measured_gflops(state) == gflops, "measured once"
     (tmp_path / "speed.json").write_text('{"gflops": -1}')
     assert measured_gflops(state) > 0
+
+
+class FakeNvml:
+    """A driver with two cards, or one that broke down after it was loaded."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.is_open = False
+
+    def nvmlInit(self) -> None:  # noqa: N802 - the library's names
+        self.is_open = True
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        self.is_open = False
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        if self.broken:
+            raise self.NVMLError("GPU is lost")
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+        return index
+
+    def nvmlDeviceGetName(self, handle: int) -> str | bytes:  # noqa: N802
+        return [b"old card", "new card"][handle]
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:  # noqa: N802
+        return SimpleNamespace(total=(handle + 1) * 25_769_803_776)
+
+
+def test_gpus_are_read_from_nvml() -> None:
+    nvml = FakeNvml()
+    assert [(gpu.name, gpu.vram_mb) for gpu in read_gpus(nvml)] == [("old card", 25_769), ("new card", 51_539)]
+    assert not nvml.is_open
+    assert read_gpus(FakeNvml(broken=True)) == []
 
 
 def test_a_gpu_is_shown_with_the_classes_it_serves(tmp_path: Path) -> None:

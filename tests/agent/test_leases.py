@@ -108,6 +108,20 @@ def test_a_revoked_node_stops_for_good(control_plane: FakeControlPlane, agent: A
     assert agent.sandbox.started[0].cancelled
 
 
+def test_being_revoked_at_the_report_stops_the_agent(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    control_plane.trouble("complete", refused(403, NodeErrorCode.NODE_REVOKED))
+    control_plane.add_unit()
+    agent.start()
+    assert agent.wait() is ExitCode.REFUSED
+
+
+def test_a_node_that_is_refused_credentials_does_not_insist(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    control_plane.trouble("credentials", refused(422, NodeErrorCode.VALIDATION_FAILED))
+    agent.start()
+    assert agent.wait() is ExitCode.REFUSED
+    assert control_plane.calls["credentials"] == 1
+
+
 def test_a_device_key_that_is_not_known_stops_the_agent(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
     agent.device_key = "nk_other_key"
     agent.start()

@@ -177,6 +177,17 @@ def test_a_killed_agent_returns_its_unit_when_it_restarts(control_plane: FakeCon
     eventually(lambda: not list((process.state / "work").iterdir()))
 
 
+def test_leftovers_that_cannot_be_understood_are_removed(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    for name, lease in (("unit-a.1", "half a fi"), ("unit-b.1", '{"attempt": 0}')):
+        (agent.work_root / name / "sandbox" / "deep").mkdir(parents=True)
+        (agent.work_root / name / "lease.json").write_text(lease)
+    (agent.work_root / "the owner's own").mkdir()
+    agent.start()
+    eventually(lambda: control_plane.heartbeats)
+    assert [folder.name for folder in agent.work_root.iterdir()] == ["the owner's own"]
+    assert control_plane.calls["fail"] == 0
+
+
 def test_two_agents_do_not_share_a_state_directory(control_plane: FakeControlPlane, process: AgentProcess) -> None:
     process.start()
     eventually(lambda: control_plane.calls["receive"])

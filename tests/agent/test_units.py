@@ -123,6 +123,15 @@ def test_an_input_that_is_not_there_fails_the_unit(control_plane: FakeControlPla
     assert eventually(lambda: unit.failures)[0]["code"] == "INPUT_UNAVAILABLE"
 
 
+def test_an_input_is_not_fetched_over_an_open_line(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    open_line = wire.Download(url="http://store.example/x", sha256="0" * 64, size_bytes=3)
+    unit = control_plane.add_unit(dataset=wire.DatasetInput(name="d", content_type="text/csv", download=open_line))
+    agent.start()
+    report = eventually(lambda: unit.failures)[0]
+    assert report["code"] == "INPUT_UNAVAILABLE"
+    assert "https" in report["message"]
+
+
 def test_an_input_named_like_a_path_is_refused(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
     odd = wire.Download(url=f"{control_plane.url}/blobs/none", sha256="../../escaped", size_bytes=3)
     unit = control_plane.add_unit(dataset=wire.DatasetInput(name="d", content_type="text/csv", download=odd))
