@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import py_compile
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -50,7 +52,7 @@ class Account:
 
     def client(self, service: str) -> Any:
         """A client of this principal. Untyped: the typed factories want the service's name as a literal."""
-        return boto3.session.Session().client(
+        return boto3.session.Session(botocore_session=_session()).client(
             service,  # type: ignore[call-overload]
             endpoint_url=self.endpoint,
             region_name=REGION,
@@ -58,6 +60,12 @@ class Account:
             aws_secret_access_key=self.secret_access_key,
             config=Config(signature_version="s3v4" if service == "s3" else None, retries={"total_max_attempts": 2}),
         )
+
+
+def _session() -> botocore.session.Session:
+    """A session that the owner's AWS profile and configuration files have no part in."""
+    nothing = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
+    return botocore.session.Session(session_vars={name: (None, None, value, None) for name, value in nothing.items()})
 
 
 def deploy(*, assembly: Path, account: Account, progress: Callable[[str], None]) -> dict[str, str]:

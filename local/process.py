@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -121,6 +122,7 @@ def start(*, layout: Layout, python: Path, port: int, keys: RootKeys, with_paren
     With `with_parent` it ends when the caller's process does, however that ends. Raises EmulatorError with the log's
     tail when it dies or does not answer in time; nothing is left running then.
     """
+    shutil.rmtree(layout.run / "tmp", ignore_errors=True)  # what a killed emulator's workers left
     for folder in (layout.state, layout.run / "tmp"):
         folder.mkdir(parents=True, exist_ok=True)
     with layout.log_file.open("wb") as log:

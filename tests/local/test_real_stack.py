@@ -92,6 +92,13 @@ def test_up_again_changes_nothing_and_a_restart_keeps_the_customer(up: LocalStac
     assert _get(restarted, "/api/v1/customer/training-jobs")[0] == http.HTTPStatus.OK
 
 
+def test_owners_aws_profile_plays_no_part(up: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "a-profile-that-is-not-here")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://192.0.2.1")
+
+    assert up.account.client("sts").get_caller_identity()["Arn"].endswith(":user/local-admin")
+
+
 def test_interrupted_up_leaves_nothing_running_and_wipe_leaves_nothing_at_all(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "local.stack", "--home", str(tmp_path), "up", "--port", str(process.free_port())]
     with subprocess.Popen(
