@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from gpupool.artifacts.model import Artifact
 from gpupool.clock import Clock
+from gpupool.errors import StaleWrite
 from gpupool.idempotency.memory import MemoryIdempotencyStore
 from gpupool.idempotency.model import IdempotencyRecord
 from gpupool.jobs.model import Job
@@ -45,6 +46,7 @@ class MemoryTransitions:
         with self._world.lock:
             if self._ledger.is_posted(debit):
                 return False
+            self._check_covered(debit)
             self._ledger.write(debit)
             job = self._world.jobs[unit.job_id]
             spent = job.credits_spent + debit.amount
@@ -56,12 +58,18 @@ class MemoryTransitions:
             stored = self._world.jobs[job.id]
             if not stored.is_live:
                 return False
+            if ending.release is not None:
+                self._check_covered(ending.release)
+                self._ledger.write(ending.release)
             ended = replace(stored, status=ending.status, failure=ending.failure, finished_at=ending.at, task_token=None)
             self._world.jobs[job.id] = ended
-            if ending.release is not None:
-                self._ledger.write(ending.release)
             self._use(job, in_use=False)
             return True
+
+    def _check_covered(self, transfer: Transfer) -> None:
+        """An account below zero is a broken invariant: nothing is written, and the caller's event comes again."""
+        if not self._ledger.covers(transfer):
+            raise StaleWrite(transfer.id)
 
     def _obstacles(self, job: Job, hold: Transfer, record: IdempotencyRecord | None) -> list[Obstacle]:
         found = []

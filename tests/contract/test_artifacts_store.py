@@ -1,0 +1,56 @@
+"""Artifacts in memory and in DynamoDB answer alike."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.both import Stores, opened
+from tests.factories import a_unit, an_artifact
+from tests.support.work import JOB_ID
+
+
+@pytest.fixture(params=["memory", "dynamo"])
+def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+    with opened(request.param, monkeypatch) as both:
+        yield both
+
+
+def shelve(stores: Stores, index: int, *names: str) -> None:
+    unit = a_unit(index)
+    stores.units.add_all((unit,))
+    stores.transitions.finish_unit(unit, tuple(an_artifact(name, unit_id=unit.id) for name in names))
+
+
+def test_an_artifact_comes_back_as_it_was_written(stores: Stores) -> None:
+    shelve(stores, 0, "model.tar.gz")
+    artifact = an_artifact()
+    assert stores.artifacts.get(JOB_ID, artifact.id) == artifact
+    assert stores.artifacts.get(JOB_ID, "other") is None
+    assert stores.artifacts.get("other-job", artifact.id) is None
+
+
+def test_what_a_unit_left_is_found_by_the_unit(stores: Stores) -> None:
+    shelve(stores, 1, "a", "b")
+    shelve(stores, 10, "c")
+    assert [artifact.name for artifact in stores.artifacts.of_unit(a_unit(1).id)] == ["a", "b"]
+    assert stores.artifacts.of_unit(a_unit(2).id) == ()
+
+
+@pytest.mark.parametrize(("limit", "sizes"), [(1, [1, 1, 1]), (2, [2, 1]), (3, [3]), (10, [3])])
+def test_pages_run_by_unit_and_name(stores: Stores, limit: int, sizes: list[int]) -> None:
+    shelve(stores, 1, "z")
+    shelve(stores, 0, "b", "a")
+    seen = []
+    key = None
+    for at, size in enumerate(sizes):
+        page = stores.artifacts.page(JOB_ID, limit=limit, key=key)
+        assert len(page.items) == size
+        seen += [artifact.name for artifact in page.items]
+        key = page.next_key
+        assert (key is None) == (at == len(sizes) - 1)
+    assert seen == ["a", "b", "z"]
+
+
+def test_a_job_without_artifacts_has_an_empty_page(stores: Stores) -> None:
+    page = stores.artifacts.page("nobody", limit=10, key=None)
+    assert (page.items, page.next_key) == ((), None)

@@ -1,0 +1,65 @@
+"""Idempotency records in memory and in DynamoDB answer alike. They are written by a submit."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from gpupool.idempotency.model import LIFETIME, IdempotencyRecord, fingerprint, record_id
+from gpupool.ledger.model import hold
+from gpupool.transitions.store import Obstacle, SubmitRefused
+from tests.contract.both import Stores, a_submitted_job, opened
+from tests.factories import CUSTOMER_ID, NOW
+
+RECORD = IdempotencyRecord("customer#route#key", "f" * 64, "job-1", NOW)
+
+
+@pytest.fixture(params=["memory", "dynamo"])
+def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+    with opened(request.param, monkeypatch) as both:
+        both.submitted(id="an-earlier-job")
+        yield both
+
+
+def use(stores: Stores, record: IdempotencyRecord) -> None:
+    job = a_submitted_job(id=record.resource_id)
+    price = hold(customer_id=CUSTOMER_ID, job_id=job.id, amount=job.quote.credits, at=record.created_at)
+    stores.transitions.submit(job, hold=price, record=record)
+
+
+def test_a_record_comes_back_as_it_was_written(stores: Stores) -> None:
+    assert stores.idempotency.get(RECORD.id) is None
+    use(stores, RECORD)
+    assert stores.idempotency.get(RECORD.id) == RECORD
+
+
+def test_a_key_is_used_once(stores: Stores) -> None:
+    use(stores, RECORD)
+    with pytest.raises(SubmitRefused) as refused:
+        use(stores, replace(RECORD, resource_id="job-2"))
+    assert refused.value.obstacles == {Obstacle.IDEMPOTENCY_KEY_USED}
+    assert stores.jobs.get("job-2") is None
+
+
+def test_a_record_is_gone_after_a_day_even_if_its_row_is_not(stores: Stores) -> None:
+    use(stores, RECORD)
+    stores.clock.advance(LIFETIME.total_seconds() - 1)
+    assert stores.idempotency.get(RECORD.id) == RECORD
+
+    stores.clock.advance(2)
+
+    assert stores.idempotency.get(RECORD.id) is None
+    again = replace(RECORD, resource_id="job-2", created_at=NOW + LIFETIME + timedelta(seconds=1))
+    use(stores, again)
+    assert stores.idempotency.get(RECORD.id) == again
+
+
+def test_ids_are_scoped_to_customer_and_route() -> None:
+    ids = {record_id(customer_id=who, route=route, key="12345678") for who in ("a", "b") for route in ("x", "y")}
+    assert len(ids) == 4
+
+
+def test_the_fingerprint_sees_content_and_not_the_order_of_fields() -> None:
+    assert fingerprint({"a": 1, "b": {"c": 2, "d": 3}}) == fingerprint({"b": {"d": 3, "c": 2}, "a": 1})
+    assert len({fingerprint({"a": value}) for value in (1, "1", True, None, 1.5, [1])}) == 6

@@ -1,0 +1,161 @@
+"""Jobs in memory and in DynamoDB answer alike."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from gpupool.jobs.model import LIVE, JobStatus, Quote, QuoteLine
+from gpupool.transitions.store import Ending
+from tests.contract.both import Stores, a_submitted_job, opened
+from tests.factories import CUSTOMER_ID, NOW, a_manifest
+
+LATER = NOW + timedelta(seconds=60)
+
+
+@pytest.fixture(params=["memory", "dynamo"])
+def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+    with opened(request.param, monkeypatch) as both:
+        yield both
+
+
+def end(stores: Stores, job_id: str, status: JobStatus = JobStatus.CANCELLED) -> None:
+    job = stores.jobs.get(job_id)
+    assert job is not None
+    assert stores.transitions.close(job, Ending(status, None, None, LATER))
+
+
+def test_a_job_comes_back_as_it_was_written(stores: Stores) -> None:
+    job = stores.submitted(
+        manifest=a_manifest(), parameters={"rate": 0.5, "deep": True}, quote=Quote(30, (QuoteLine("cpu", 3, 30),))
+    )
+    assert stores.jobs.get(job.id) == job
+
+
+def test_a_job_that_is_not_there_is_none_and_cannot_be_moved(stores: Stores) -> None:
+    assert stores.jobs.get("nobody") is None
+    assert stores.jobs.begin_planning("nobody") is None
+    assert stores.jobs.begin_running("nobody", units_total=1, at=NOW) is None
+    assert stores.jobs.park("nobody", task_token="t") is None
+    assert stores.jobs.request_cancel("nobody", at=NOW) is None
+    assert stores.jobs.get("nobody") is None
+
+
+def test_planning_begins_once_or_again_but_not_after_running(stores: Stores) -> None:
+    job = stores.submitted()
+    first = stores.jobs.begin_planning(job.id)
+    assert first is not None
+    assert first.status is JobStatus.PLANNING
+    assert stores.jobs.begin_planning(job.id) == first
+
+    stores.jobs.begin_running(job.id, units_total=3, at=NOW)
+
+    assert stores.jobs.begin_planning(job.id) is None
+
+
+def test_running_begins_after_planning_and_keeps_its_first_start(stores: Stores) -> None:
+    job = stores.submitted()
+    assert stores.jobs.begin_running(job.id, units_total=3, at=NOW) is None
+    stores.jobs.begin_planning(job.id)
+
+    first = stores.jobs.begin_running(job.id, units_total=3, at=NOW)
+    again = stores.jobs.begin_running(job.id, units_total=3, at=LATER)
+
+    assert first is not None
+    assert (first.status, first.units_total, first.started_at) == (JobStatus.RUNNING, 3, NOW)
+    assert again == first == stores.jobs.get(job.id)
+
+
+@pytest.mark.parametrize("status", [status for status in JobStatus if status not in LIVE])
+def test_an_ended_job_does_not_move(stores: Stores, status: JobStatus) -> None:
+    job = stores.submitted()
+    end(stores, job.id, status)
+    ended = stores.jobs.get(job.id)
+
+    assert stores.jobs.begin_planning(job.id) is None
+    assert stores.jobs.begin_running(job.id, units_total=1, at=NOW) is None
+    assert stores.jobs.request_cancel(job.id, at=NOW) is None
+    assert stores.jobs.get(job.id) == ended
+
+
+def test_the_last_token_parked_counts_and_the_answer_shows_the_row(stores: Stores) -> None:
+    job = stores.submitted()
+    stores.jobs.park(job.id, task_token="first")
+    stores.jobs.request_cancel(job.id, at=NOW)
+
+    parked = stores.jobs.park(job.id, task_token="second")
+
+    assert parked is not None
+    assert (parked.task_token, parked.cancel_requested_at) == ("second", NOW)
+    assert stores.jobs.get(job.id) == parked
+
+
+@pytest.mark.parametrize("planned", [0, 1, 2])
+def test_a_cancel_is_noted_in_every_live_state_and_keeps_its_first_time(stores: Stores, planned: int) -> None:
+    job = stores.submitted()
+    if planned:
+        stores.jobs.begin_planning(job.id)
+    if planned > 1:
+        stores.jobs.begin_running(job.id, units_total=1, at=NOW)
+
+    first = stores.jobs.request_cancel(job.id, at=NOW)
+    again = stores.jobs.request_cancel(job.id, at=LATER)
+
+    assert first is not None
+    assert first.cancel_requested_at == NOW
+    assert again == first
+
+
+IDS = [f"01890a5d-0000-774b-bcce-00000000000{at}" for at in range(5)]
+
+
+def listed(stores: Stores, status: JobStatus | None, *, limit: int = 2, customer_id: str = CUSTOMER_ID) -> list[list[str]]:
+    pages: list[list[str]] = []
+    key = None
+    while True:
+        page = stores.jobs.page(customer_id, status=status, limit=limit, key=key)
+        pages.append([job.id for job in page.items])
+        key = page.next_key
+        if key is None:
+            return pages
+        assert key == {"job_id": page.items[-1].id}
+
+
+def test_jobs_are_listed_newest_first_in_pages(stores: Stores) -> None:
+    for job_id in IDS:
+        stores.submitted(id=job_id)
+    assert listed(stores, None) == [[IDS[4], IDS[3]], [IDS[2], IDS[1]], [IDS[0]]]
+
+
+@pytest.mark.parametrize(("limit", "pages"), [(5, 1), (1, 5), (4, 2), (100, 1)])
+def test_a_full_last_page_is_the_last(stores: Stores, limit: int, pages: int) -> None:
+    for job_id in IDS:
+        stores.submitted(id=job_id)
+    assert len(listed(stores, None, limit=limit)) == pages
+
+
+def test_jobs_are_listed_by_status_as_it_moves(stores: Stores) -> None:
+    for job_id in IDS:
+        stores.submitted(id=job_id)
+    assert listed(stores, JobStatus.QUEUED, limit=5) == [IDS[::-1]]
+    for job_id in IDS[:3]:
+        stores.jobs.begin_planning(job_id)
+    stores.jobs.begin_running(IDS[0], units_total=1, at=NOW)
+    end(stores, IDS[1], JobStatus.FAILED)
+    stores.jobs.request_cancel(IDS[4], at=NOW)
+
+    assert listed(stores, JobStatus.QUEUED) == [[IDS[4], IDS[3]]]
+    assert listed(stores, JobStatus.PLANNING) == [[IDS[2]]]
+    assert listed(stores, JobStatus.RUNNING) == [[IDS[0]]]
+    assert listed(stores, JobStatus.FAILED) == [[IDS[1]]]
+    assert listed(stores, JobStatus.CANCELLED) == [[]]
+
+
+def test_a_customer_is_shown_no_other_customers_jobs(stores: Stores) -> None:
+    stores.submitted()
+    assert listed(stores, None, customer_id="somebody-else") == [[]]
+    assert listed(stores, JobStatus.QUEUED, customer_id="somebody-else") == [[]]
+
+
+def test_a_fresh_job_is_what_the_factory_says(stores: Stores) -> None:
+    assert stores.submitted() == a_submitted_job()

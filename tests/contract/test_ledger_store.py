@@ -1,0 +1,64 @@
+"""The ledger in memory and in DynamoDB answers alike."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from gpupool.errors import AlreadyExists
+from gpupool.ledger.model import Balance, EntryKind
+from tests.contract.both import Stores, opened
+from tests.factories import CUSTOMER_ID, NOW, a_grant
+
+
+@pytest.fixture(params=["memory", "dynamo"])
+def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+    with opened(request.param, monkeypatch) as both:
+        yield both
+
+
+def test_before_the_first_grant_there_is_nothing(stores: Stores) -> None:
+    assert stores.ledger.balance("nobody") == Balance("nobody")
+    assert stores.ledger.page("nobody", limit=10, key=None).items == ()
+
+
+def test_a_grant_is_available_and_listed(stores: Stores) -> None:
+    stores.ledger.post(a_grant(amount=70, note="welcome"))
+    assert stores.ledger.balance(CUSTOMER_ID) == Balance(CUSTOMER_ID, available=70, granted=70)
+    assert stores.ledger.page(CUSTOMER_ID, limit=10, key=None).items == (a_grant(amount=70, note="welcome"),)
+
+
+def test_a_transfer_is_posted_once(stores: Stores) -> None:
+    stores.ledger.post(a_grant(amount=70))
+    with pytest.raises(AlreadyExists):
+        stores.ledger.post(a_grant(amount=80))
+    assert stores.ledger.balance(CUSTOMER_ID).granted == 70
+
+
+def test_customers_do_not_share_accounts_or_transfer_ids(stores: Stores) -> None:
+    stores.ledger.post(a_grant(amount=70))
+    stores.ledger.post(a_grant(customer_id="bob", amount=5))
+    assert stores.ledger.balance(CUSTOMER_ID).available == 70
+    assert stores.ledger.balance("bob").available == 5
+
+
+@pytest.mark.parametrize(("limit", "pages"), [(1, 4), (2, 2), (3, 2), (4, 1), (100, 1)])
+def test_entries_come_newest_first_in_pages_without_the_balance(stores: Stores, limit: int, pages: int) -> None:
+    posted = [a_grant(grant_id=f"g-{at}", at=NOW + timedelta(milliseconds=at // 2)) for at in range(4)]
+    for transfer in posted:
+        stores.ledger.post(transfer)
+    seen = []
+    key = None
+    for at in range(pages):
+        page = stores.ledger.page(CUSTOMER_ID, limit=limit, key=key)
+        seen += page.items
+        key = page.next_key
+        assert (key is None) == (at == pages - 1)
+        assert key is None or set(key) == {"customer_id", "entry_id", "time_key"}
+    assert seen == posted[::-1]
+
+
+def test_a_submitted_job_shows_its_hold(stores: Stores) -> None:
+    job = stores.submitted()
+    entries = stores.ledger.page(CUSTOMER_ID, limit=10, key=None).items
+    assert {(entry.kind, entry.job_id) for entry in entries} == {(EntryKind.GRANT, None), (EntryKind.HOLD, job.id)}

@@ -1,0 +1,259 @@
+"""The atomic changes over several tables, in memory and in DynamoDB: whole or not at all, and once."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gpupool.errors import StaleWrite
+from gpupool.idempotency.model import IdempotencyRecord
+from gpupool.jobs.model import Job, JobStatus, Quote
+from gpupool.ledger.model import Balance, EntryKind, debit, hold, release
+from gpupool.transitions.store import Ending, Obstacle, SubmitRefused
+from gpupool.units.model import Failure, Unit, UnitStatus
+from gpupool.uploads.model import UploadKind, UploadStatus
+from gpupool.wire.failures import Blame, FailureCode
+from tests.contract.both import Stores, a_submitted_job, opened
+from tests.factories import CUSTOMER_ID, NOW, a_grant, a_lease, a_unit, an_artifact, an_upload
+
+LATER = NOW + timedelta(seconds=60)
+RECORD = IdempotencyRecord("customer#route#key", "f" * 64, "job-1", NOW)
+
+
+@pytest.fixture(params=["memory", "dynamo"])
+def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+    with opened(request.param, monkeypatch) as both:
+        yield both
+
+
+def prepare(stores: Stores, *, credits: int = 100, dataset: UploadStatus | None = UploadStatus.READY, **of: Any) -> None:
+    package: UploadStatus | None = of.get("package", UploadStatus.READY)
+    if credits:
+        stores.ledger.post(a_grant(amount=credits))
+    for kind, upload_id, status in (
+        (UploadKind.DATASET, "dataset-1", dataset),
+        (UploadKind.TRAINING_PACKAGE, "package-1", package),
+    ):
+        if status is not None:
+            stores.uploads.add(an_upload(id=upload_id, kind=kind, status=status))
+
+
+def submit(stores: Stores, *, record: IdempotencyRecord | None = None, **changes: Any) -> Job:
+    job = a_submitted_job(**changes)
+    price = hold(customer_id=CUSTOMER_ID, job_id=job.id, amount=job.quote.credits, at=NOW)
+    stores.transitions.submit(job, hold=price, record=record)
+    return job
+
+
+def live_jobs(stores: Stores) -> list[set[str]]:
+    found = [
+        stores.uploads.get(CUSTOMER_ID, kind, upload_id)
+        for kind, upload_id in ((UploadKind.DATASET, "dataset-1"), (UploadKind.TRAINING_PACKAGE, "package-1"))
+    ]
+    return [set(upload.live_jobs) for upload in found if upload is not None]
+
+
+def kinds(stores: Stores) -> list[EntryKind]:
+    return [entry.kind for entry in stores.ledger.page(CUSTOMER_ID, limit=100, key=None).items]
+
+
+def test_a_submit_writes_job_hold_key_and_use_at_once(stores: Stores) -> None:
+    prepare(stores)
+
+    job = submit(stores, record=RECORD)
+
+    assert stores.jobs.get(job.id) == job
+    assert stores.ledger.balance(CUSTOMER_ID) == Balance(CUSTOMER_ID, available=70, held=30, granted=100)
+    assert stores.idempotency.get(RECORD.id) == RECORD
+    assert live_jobs(stores) == [{job.id}, {job.id}]
+
+
+Arrange = Callable[[Stores], None]
+
+
+@pytest.mark.parametrize(
+    ("arrange", "obstacles"),
+    [
+        (lambda stores: prepare(stores, credits=29), {Obstacle.CREDIT_INSUFFICIENT}),
+        (lambda stores: prepare(stores, credits=0), {Obstacle.CREDIT_INSUFFICIENT}),
+        (lambda stores: prepare(stores, dataset=UploadStatus.PENDING), {Obstacle.DATASET_NOT_READY}),
+        (lambda stores: prepare(stores, dataset=UploadStatus.DELETING), {Obstacle.DATASET_NOT_READY}),
+        (lambda stores: prepare(stores, dataset=None), {Obstacle.DATASET_NOT_READY}),
+        (lambda stores: prepare(stores, package=UploadStatus.PENDING), {Obstacle.PACKAGE_NOT_READY}),
+        (lambda stores: prepare(stores, package=None), {Obstacle.PACKAGE_NOT_READY}),
+        (
+            lambda stores: prepare(stores, credits=1, dataset=None, package=None),
+            {Obstacle.CREDIT_INSUFFICIENT, Obstacle.DATASET_NOT_READY, Obstacle.PACKAGE_NOT_READY},
+        ),
+    ],
+)
+def test_a_refused_submit_names_every_obstacle_and_writes_nothing(
+    stores: Stores, arrange: Arrange, obstacles: set[Obstacle]
+) -> None:
+    arrange(stores)
+    before = (stores.ledger.balance(CUSTOMER_ID), kinds(stores), live_jobs(stores))
+
+    with pytest.raises(SubmitRefused) as refused:
+        submit(stores, record=RECORD)
+
+    assert refused.value.obstacles == obstacles
+    assert stores.jobs.get(a_submitted_job().id) is None
+    assert stores.idempotency.get(RECORD.id) is None
+    assert (stores.ledger.balance(CUSTOMER_ID), kinds(stores), live_jobs(stores)) == before
+
+
+def test_a_used_key_refuses_the_second_job(stores: Stores) -> None:
+    prepare(stores, credits=40)
+    submit(stores, record=RECORD)
+
+    with pytest.raises(SubmitRefused) as refused:
+        submit(stores, id="second", record=RECORD)
+
+    assert refused.value.obstacles == {Obstacle.IDEMPOTENCY_KEY_USED, Obstacle.CREDIT_INSUFFICIENT}
+    assert stores.jobs.get("second") is None
+    assert stores.ledger.balance(CUSTOMER_ID).held == 30
+
+
+def running(stores: Stores, index: int = 0) -> Unit:
+    unit = a_unit(index, status=UnitStatus.RUNNING, attempt=1, lease=a_lease())
+    stores.units.add_all((unit,))
+    return unit
+
+
+def ended(unit: Unit, **changes: Any) -> Unit:
+    fresh = {"status": UnitStatus.COMPLETED, "lease": None, "credits": 4, "completed_by": "token-1", "finished_at": LATER}
+    return replace(unit, **(fresh | changes))
+
+
+def test_a_units_end_and_its_artifacts_are_written_together(stores: Stores) -> None:
+    unit = running(stores)
+
+    finished = stores.transitions.finish_unit(ended(unit), (an_artifact("a"), an_artifact("b")))
+
+    assert finished == replace(ended(unit), version=unit.version + 1)
+    assert stores.units.get(unit.id) == finished
+    assert stores.artifacts.of_unit(unit.id) == (an_artifact("a"), an_artifact("b"))
+
+
+def test_an_end_over_another_version_leaves_no_artifact(stores: Stores) -> None:
+    unit = running(stores)
+    moved = stores.units.replace(replace(unit, progress_stage="elsewhere"))
+
+    with pytest.raises(StaleWrite):
+        stores.transitions.finish_unit(ended(unit), (an_artifact("a"),))
+
+    assert stores.units.get(unit.id) == moved
+    assert stores.artifacts.of_unit(unit.id) == ()
+
+
+def test_a_row_that_no_table_can_hold_is_an_error_and_not_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = Failure(FailureCode.SCRIPT_FAILED, Blame.USER, "x" * 500_000)
+    with opened("dynamo", monkeypatch) as stores:
+        unit = running(stores)
+        with pytest.raises(Exception, match=r"size|Size") as refused:
+            stores.transitions.finish_unit(ended(unit, failure=failure), ())
+    assert not isinstance(refused.value, StaleWrite)
+
+
+def paid(stores: Stores, unit: Unit, *, amount: int = 4) -> bool:
+    price = debit(customer_id=CUSTOMER_ID, job_id=unit.job_id, unit_id=unit.id, amount=amount, at=LATER)
+    return stores.transitions.settle(unit, price)
+
+
+def test_a_completed_unit_is_debited_and_counted_once(stores: Stores) -> None:
+    job = stores.submitted()
+    first, second = ended(a_unit(0)), ended(a_unit(1))
+
+    answers = [paid(stores, first), paid(stores, first), paid(stores, first, amount=9), paid(stores, second)]
+
+    assert answers == [True, False, False, True]
+    counted = stores.jobs.get(job.id)
+    assert counted is not None
+    assert (counted.units_completed, counted.credits_spent) == (2, 8)
+    balance = stores.ledger.balance(CUSTOMER_ID)
+    assert (balance.held, balance.spent) == (30 - 8, 8)
+
+
+def test_what_is_not_held_cannot_be_spent(stores: Stores) -> None:
+    stores.submitted()
+    with pytest.raises(StaleWrite):
+        paid(stores, ended(a_unit(0)), amount=31)
+    balance = stores.ledger.balance(CUSTOMER_ID)
+    assert (balance.held, balance.spent) == (30, 0)
+
+
+def test_what_is_not_held_cannot_be_released_and_the_job_stays_live(stores: Stores) -> None:
+    job = stores.submitted()
+    with pytest.raises(StaleWrite):
+        stores.transitions.close(job, ending(job, JobStatus.CANCELLED, amount=31))
+    assert stores.jobs.get(job.id) == job
+    assert live_jobs(stores) == [{job.id}, {job.id}]
+
+
+def ending(job: Job, status: JobStatus, *, amount: int = 30, failure: Failure | None = None) -> Ending:
+    rest = release(customer_id=CUSTOMER_ID, job_id=job.id, amount=amount, at=LATER) if amount else None
+    return Ending(status, failure, rest, LATER)
+
+
+FAILURE = Failure(FailureCode.NO_MODEL, Blame.USER, "It wrote no model.", "unit", 1, 0, "tail")
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [(JobStatus.COMPLETED, None), (JobStatus.CANCELLED, None), (JobStatus.FAILED, FAILURE)],
+)
+def test_an_end_releases_the_hold_and_frees_the_uploads(stores: Stores, status: JobStatus, failure: Failure | None) -> None:
+    job = stores.submitted()
+    stores.jobs.park(job.id, task_token="token")
+
+    assert stores.transitions.close(job, ending(job, status, failure=failure))
+
+    closed = stores.jobs.get(job.id)
+    assert closed == replace(job, status=status, failure=failure, finished_at=LATER, task_token=None)
+    assert stores.ledger.balance(CUSTOMER_ID).held == 0
+    assert live_jobs(stores) == [set(), set()]
+
+
+def test_the_first_end_counts(stores: Stores) -> None:
+    job = stores.submitted()
+    stores.transitions.close(job, ending(job, JobStatus.CANCELLED))
+    closed, balance = stores.jobs.get(job.id), stores.ledger.balance(CUSTOMER_ID)
+
+    for status in (JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.COMPLETED):
+        assert not stores.transitions.close(job, ending(job, status))
+
+    assert stores.jobs.get(job.id) == closed
+    assert stores.ledger.balance(CUSTOMER_ID) == balance
+    assert kinds(stores).count(EntryKind.RELEASE) == 1
+
+
+def test_an_end_with_nothing_left_releases_nothing(stores: Stores) -> None:
+    job = stores.submitted(quote=Quote(4))
+    paid(stores, ended(a_unit(0)))
+
+    assert stores.transitions.close(job, ending(job, JobStatus.COMPLETED, amount=0))
+
+    assert EntryKind.RELEASE not in kinds(stores)
+    assert stores.ledger.balance(CUSTOMER_ID).held == 0
+
+
+def test_an_end_keeps_what_was_written_since_the_job_was_read(stores: Stores) -> None:
+    job = stores.submitted()
+    paid(stores, ended(a_unit(0)))
+    stores.jobs.request_cancel(job.id, at=NOW)
+
+    stores.transitions.close(job, ending(job, JobStatus.CANCELLED, amount=26))
+
+    closed = stores.jobs.get(job.id)
+    assert closed is not None
+    assert (closed.units_completed, closed.credits_spent, closed.cancel_requested_at) == (1, 4, NOW)
+
+
+def test_an_upload_stays_in_use_while_another_job_needs_it(stores: Stores) -> None:
+    first, second = stores.submitted(), stores.submitted(id="second")
+
+    stores.transitions.close(first, ending(first, JobStatus.CANCELLED))
+
+    assert live_jobs(stores) == [{second.id}, {second.id}]
