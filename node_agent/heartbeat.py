@@ -100,7 +100,8 @@ class Heartbeat:
             self._interval = float(answer.heartbeat_seconds)
         instructions = {instruction.unit_id: instruction for instruction in answer.units}
         for unit in units:
-            if unit.unit_id in instructions:
+            # A unit that was reported while the beat was under way has no lease any more, and needs none.
+            if unit.unit_id in instructions and self._in_hand.holds(unit):
                 self._obey(unit, instructions[unit.unit_id])
 
     def end_lapsed(self) -> None:

@@ -147,6 +147,10 @@ class UnitsInHand:
             if self._units.get(unit.unit_id) is unit:
                 del self._units[unit.unit_id]
 
+    def holds(self, unit: UnitInHand) -> bool:
+        with self._lock:
+            return self._units.get(unit.unit_id) is unit
+
     def all(self) -> list[UnitInHand]:
         with self._lock:
             return list(self._units.values())

@@ -205,9 +205,9 @@ class FakeControlPlane:
         if unit.status != "queued":
             return refusal(409, NodeErrorCode.UNIT_GONE)
         unit.status, unit.attempt, unit.lease_token = "running", unit.attempt + 1, uuid.uuid4().hex
-        return Answer.of(self._grant(unit))
+        return Answer.of(self.grant(unit))
 
-    def _grant(self, unit: FakeUnit) -> wire.UnitGrant:
+    def grant(self, unit: FakeUnit) -> wire.UnitGrant:
         package = self.store(b"a package")
         values: dict[str, Any] = {
             "unit_id": unit.unit_id,

@@ -2,14 +2,19 @@
 
 import multiprocessing
 import threading
+from pathlib import Path
 
 import pytest
 
 from gpupool.wire.capabilities import CapabilityClass, Gpu
 from gpupool.wire.errors import NodeErrorCode
-from gpupool.wire.units import UnitVerdict
+from gpupool.wire.units import HeartbeatRequest, HeartbeatResponse, UnitInstruction, UnitRole, UnitVerdict
 from node_agent.exit_codes import ExitCode
+from node_agent.heartbeat import Heartbeat, PollHealth
+from node_agent.in_hand import UnitInHand, UnitsInHand
+from node_agent.log_shipper import LogShipper
 from node_agent.sandbox.memory import Script
+from node_agent.web import new_pool
 from tests.agent.fake_control_plane import FakeControlPlane, FakeUnit, unit_id
 from tests.agent.fake_http import UNAVAILABLE, refused
 from tests.agent.harness import AgentInThread, eventually
@@ -99,6 +104,30 @@ def test_a_second_lease_on_a_unit_ends_the_work_under_the_first(control_plane: F
     eventually(lambda: unit.completed)
     assert agent.sandbox.started[0].cancelled
     assert unit.attempt == 2
+
+
+def test_a_unit_reported_while_a_beat_is_under_way_is_not_lost(control_plane: FakeControlPlane, tmp_path: Path) -> None:
+    grant = control_plane.grant(FakeUnit(unit_id=unit_id(1), role=UnitRole.TRAIN, fields={}, attempt=1, lease_token="t"))
+    in_hand = UnitsInHand()
+    unit = UnitInHand(grant, folder=tmp_path, lease_ends=0.0)
+    in_hand.add(unit)
+
+    class ReportsMeanwhile:
+        def heartbeat(self, _request: HeartbeatRequest) -> HeartbeatResponse:
+            in_hand.remove(unit)
+            lost = UnitInstruction(unit_id=unit.unit_id, verdict=UnitVerdict.LEASE_LOST)
+            return HeartbeatResponse(units=[lost], heartbeat_seconds=1)
+
+    Heartbeat(
+        ReportsMeanwhile(),
+        in_hand=in_hand,
+        shipper=LogShipper(new_pool()),
+        health=PollHealth(),
+        draining=threading.Event(),
+        lease_seconds=lambda: 60,
+        grace_seconds=0,
+    ).beat()
+    assert not unit.abandoned.is_set()
 
 
 def test_a_revoked_node_stops_for_good(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
