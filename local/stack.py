@@ -1,11 +1,10 @@
 """The local stack from the command line: `python -m local.stack up | down | status`."""
 
 import argparse
-import fcntl
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -14,6 +13,7 @@ from local import bringup, environment, process
 from local.bringup import Wishes
 from local.deploy import DeployError
 from local.layout import DEFAULT_LAYOUT, Layout
+from local.locks import exclusive
 from local.process import EmulatorError
 from local.seed import SeedError
 from local.synth import SynthError
@@ -105,11 +105,10 @@ def _clocked() -> Callable[[str], None]:
 
 @contextmanager
 def _only_one(layout: Layout) -> Iterator[None]:
-    """Hold the stack's lock; the lock is the open file, so it ends with the process however that ends."""
-    layout.home.mkdir(parents=True, exist_ok=True)
-    with layout.lock_file.open("w") as lock:
+    """Hold the stack's lock while a command works on it."""
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(exclusive(layout.lock_file, wait=False))
         except BlockingIOError:
             raise BusyError("another `up` or `down` of this stack is at work") from None
         yield

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from infra.toolchain import bundled_node
 from local.layout import PROJECT_PYTHON, REPO_ROOT, SYNTH_CACHE
+from local.locks import exclusive
 
 _INPUTS = ("infra", "functions", "layers", "cdk.json", "pyproject.toml")
 _IGNORED_PARTS = {"__pycache__"}
@@ -26,9 +27,16 @@ class SynthError(Exception):
 
 
 def assembly(*, progress: Callable[[str], None], cache: Path = SYNTH_CACHE) -> Path:
-    """The cloud assembly of the present sources, from the cache when nothing that goes into it changed."""
+    """The cloud assembly of the present sources, from the cache when nothing that goes into it changed.
+
+    Of several processes that want the same assembly at once, one synthesises and the others wait for it.
+    """
+    with exclusive(cache / "synth.lock"):
+        return _assembly(progress=progress, cache=cache)
+
+
+def _assembly(*, progress: Callable[[str], None], cache: Path) -> Path:
     started = time.monotonic()
-    cache.mkdir(parents=True, exist_ok=True)
     for _ in range(_TRIES):
         content = content_hash()
         folder = cache / content
@@ -50,7 +58,7 @@ def _synthesise_into(folder: Path, *, content: str) -> bool:
         _synthesise(draft)
         if content_hash() != content:
             return False
-        _publish(draft, folder)
+        draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return True
@@ -92,15 +100,6 @@ def _synthesise(outdir: Path) -> None:
     if result.returncode != 0:
         tail = "\n".join((result.stdout + result.stderr).splitlines()[-_ERROR_TAIL_LINES:])
         raise SynthError(f"the template could not be synthesised:\n{tail}")
-
-
-def _publish(draft: Path, folder: Path) -> None:
-    """Two runs may synthesise the same content at once; the first one's assembly stays."""
-    try:
-        draft.rename(folder)
-    except OSError:
-        if not (folder / "manifest.json").exists():
-            raise
 
 
 def _forget_old(cache: Path, *, keep: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local.layout import LOCK_FILE, TOOL_VENV
+from local.locks import exclusive
 
 _MARKER = "installed.sha256"
 
@@ -23,8 +24,13 @@ class ToolchainError(Exception):
 def ensure_tools(*, progress: Callable[[str], None], tool_venv: Path = TOOL_VENV, lock: Path = LOCK_FILE) -> Path:
     """Return the tool venv's interpreter, building the venv only when the lock or the interpreter changed.
 
-    An interrupted build leaves no marker, so the next call starts it afresh.
+    An interrupted build leaves no marker, so the next call starts it afresh. Calls at the same time wait for one build.
     """
+    with exclusive(tool_venv.with_suffix(".lock")):
+        return _ensure(progress=progress, tool_venv=tool_venv, lock=lock)
+
+
+def _ensure(*, progress: Callable[[str], None], tool_venv: Path, lock: Path) -> Path:
     wanted = _fingerprint(lock)
     marker = tool_venv / _MARKER
     python = tool_venv / "bin" / "python"
