@@ -1,0 +1,1 @@
+"""What a node agent costs its owner while there is no work."""
