@@ -1,5 +1,6 @@
 """No test here reaches beyond this machine; those that talk HTTP say so by asking for the fake control plane."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,17 @@ from tests.agent.harness import AgentInThread
 @pytest.fixture(autouse=True)
 def _no_network() -> None:
     pytest_socket.disable_socket(allow_unix_socket=True)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """The program sets up logging for a process of its own."""
+    loggers = [logging.getLogger(name) for name in (None, "node_agent", "urllib3")]
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers = handlers
 
 
 @pytest.fixture

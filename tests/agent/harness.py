@@ -17,7 +17,7 @@ from node_agent.settings import Settings
 from node_agent.state import Identity, StateDir
 from tests.agent.fake_control_plane import DEVICE_KEY, FakeControlPlane
 
-WAIT_SECONDS = 8.0
+WAIT_SECONDS = 15.0
 
 
 def eventually(condition: Callable[[], Any], *, within: float = WAIT_SECONDS, what: str = "condition") -> Any:
