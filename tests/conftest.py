@@ -1,5 +1,7 @@
 """No test reaches the network by accident: sockets are off, and only rooms that ask for it may talk to this machine."""
 
+import os
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,16 @@ from tests.support.events import load_event as read_event
 # These start servers of their own; everything else runs in one process.
 _TALK_TO_THIS_MACHINE = frozenset({"agent", "local", "sandbox", "e2e"})
 _THIS_MACHINE = ["127.0.0.1", "::1", "localhost"]
+
+
+def pytest_configure() -> None:
+    # Without it the AWS clients ask the machine's metadata address for credentials.
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+def pytest_configure() -> None:
+    """A client without keys asks the instance metadata service for some; here there is none, and asking it takes seconds."""
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

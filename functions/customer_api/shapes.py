@@ -11,7 +11,7 @@ from gpupool.planning.model import Goal, Strategy
 from gpupool.units.model import UnitStatus
 from gpupool.uploads.model import UploadStatus
 from gpupool.wire.failures import Blame, FailureCode
-from gpupool.wire.units import ArtifactKind, UnitKind
+from gpupool.wire.units import ArtifactKind, UnitKind, UnitRole
 
 T = TypeVar("T")
 Parameter = str | int | float | bool
@@ -200,6 +200,8 @@ class ComputeUnit(Shape):
     job_id: str
     name: str
     kind: UnitKind
+    role: UnitRole
+    parameters: dict[str, str | int | float | bool] = Field(description="what the entry is started with")
     status: UnitStatus
     needs: list[str] = Field(description="ids of the units that must be completed first")
     attempt: Count

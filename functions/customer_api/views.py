@@ -115,6 +115,8 @@ def unit(row: Unit) -> View:
         "job_id": row.job_id,
         "name": row.name,
         "kind": row.work.kind,
+        "role": row.work.role,
+        "parameters": dict(row.work.parameters),
         "status": row.status,
         "needs": [unit_id(row.job_id, index) for index in row.needs],
         "attempt": row.attempt,

@@ -155,7 +155,7 @@ def _print_result(report: Json, console: Console) -> None:
     if job["failure"]:
         console.print(f"[bold red]{job['failure']['code']}[/] ({job['failure']['blame']}): {job['failure']['message']}")
     if report["selection"]:
-        console.print(f"selected: {report['selection']['selected']}")
+        _print_selection(report, console)
     if report["accuracy"] is not None:
         console.print(f"accuracy [bold green]{report['accuracy']:.4f}[/]")
     console.print(f"credits  spent {credits['spent']} of {credits['quoted']} quoted, {credits['released']} released")
@@ -163,6 +163,21 @@ def _print_result(report: Json, console: Console) -> None:
     console.print(f"submit → first unit running: p50 {warm['p50_seconds']} s over {len(warm['samples'])} warm jobs")
     for name, kept in report["checks"].items():
         console.print(f"{'[green]✔[/]' if kept else '[bold red]✘[/]'} {name.replace('_', ' ')}")
+
+
+def _print_selection(report: Json, console: Console) -> None:
+    """Every lane of the sweep with its parameters, the best one marked."""
+    selection = report["selection"]
+    parameters = {unit["name"]: unit["parameters"] for unit in report["units"]}
+    table = Table(title="sweep", title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("", "lane", "parameters", selection["objective"]):
+        table.add_column(heading)
+    for lane in selection["lanes"]:
+        best = lane["lane"] == selection["selected"]
+        chosen = ", ".join(f"{name}={value}" for name, value in parameters.get(f"train_{lane['lane']}", {}).items())
+        measured = lane["metrics"].get(selection["objective"])
+        table.add_row("✔" if best else "", lane["lane"], chosen, f"{measured}", style="bold green" if best else None)
+    console.print(table)
 
 
 if __name__ == "__main__":
