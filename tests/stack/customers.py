@@ -22,7 +22,7 @@ Json = dict[str, Any]
 PASSWORD = "correct horse battery staple"
 DATA = b"1 2 3 4\n"
 _numbers = itertools.count(1)
-_pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5.0, read=60.0), retries=False)
+_pool = urllib3.PoolManager(maxsize=16, timeout=urllib3.Timeout(connect=5.0, read=60.0), retries=False)
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,16 @@ class Machines:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
+    def ask_to_stop(self, name: str) -> None:
+        """SIGTERM. The first asks it to finish what it has in hand, the second to give it back."""
+        self._nodes[name].process.send_signal(signal.SIGTERM)
+
+    def exit_code(self, name: str) -> int | None:
+        """None while it runs."""
+        return self._nodes[name].process.poll()
+
     def revive(self, name: str) -> None:
-        """Starts the killed agent again over its state directory."""
+        """Starts an agent that has ended again, over its state directory."""
         node = self._nodes[name]
         with node.log.open("wb") as sink:
             words = [sys.executable, "-m", "node_agent", "run", "--state-dir", str(self.folder(name))]

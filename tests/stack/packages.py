@@ -44,7 +44,12 @@ def package(**files: str | bytes) -> bytes:
 
 def zipped(files: dict[str, str | bytes]) -> bytes:
     """A zip of ``files`` by their paths."""
-    return _zip(lambda archive: [archive.writestr(path, _bytes(content)) for path, content in files.items()])
+
+    def write(archive: zipfile.ZipFile) -> None:
+        for path, content in files.items():
+            archive.writestr(path, _bytes(content))
+
+    return _zip(write)
 
 
 def script(source: str) -> bytes:
@@ -52,7 +57,7 @@ def script(source: str) -> bytes:
     return package(train_py=source)
 
 
-def one_unit(source: str, *, max_runtime_seconds: int) -> bytes:
+def one_unit(source: str, *, max_runtime_seconds: int, kind: str = "cpu") -> bytes:
     """A DAG of one unit ``run``; only a DAG may bound a unit's time below a minute."""
     manifest = f"""
         [strategy]
@@ -60,10 +65,15 @@ def one_unit(source: str, *, max_runtime_seconds: int) -> bytes:
         [[units]]
         name = "run"
         entry = "run.py"
-        kind = "cpu"
+        kind = "{kind}"
         max_runtime_seconds = {max_runtime_seconds}
     """
     return package(run_py=source, gpu_agent_toml=manifest)
+
+
+def for_a_gpu() -> bytes:
+    """One unit that waits for ever where no machine has the VRAM that its job asks for."""
+    return one_unit(TRAIN, max_runtime_seconds=60, kind="gpu")
 
 
 def waiting() -> bytes:

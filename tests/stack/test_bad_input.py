@@ -30,7 +30,7 @@ def _manifest(text: str) -> bytes:
     return packages.package(train_py=packages.TRAIN, gpu_agent_toml=text)
 
 
-BAD_PACKAGES = {
+BAD_PACKAGES: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "dots": (lambda: packages.with_path("../evil.py"), "PACKAGE_UNSAFE", "/sha256"),
     "hidden dots": (lambda: packages.with_path("a/../../evil.py"), "PACKAGE_UNSAFE", "/sha256"),
     "absolute": (lambda: packages.with_path("/etc/cron.d/evil"), "PACKAGE_UNSAFE", "/sha256"),
@@ -165,7 +165,7 @@ def test_too_little_credit(new_customers: Callable[[int], Customer], desk: Path)
 
 def test_one_key_holds_one_job(customer: Customer, desk: Path) -> None:
     """Last in this file: it leaves a job. No machine has this much VRAM, so it waits until it is cancelled."""
-    package = customer.upload("training-packages", packages.script(packages.TRAIN), desk)
+    package = customer.upload("training-packages", packages.for_a_gpu(), desk)
     body = customer.wish(package, customer.upload("datasets", DATA, desk), required_vram_mb=80_000)
     key = str(uuid.uuid4())
     first = submit(customer, body, key=key)

@@ -44,6 +44,28 @@ def test_killed_machine_costs_a_lease_and_no_money(customer: Customer, machines:
     assert list((machines.folder(lost) / "work").glob("unit-*")) == []
 
 
+def test_machine_that_is_stopped_twice_gives_its_work_back(customer: Customer, machines: Machines, desk: Path) -> None:
+    marker = uuid.uuid4().hex
+    job = customer.train(packages.waiting(), desk, parameters={"marker": marker, "seconds": 5.0})
+    unit = customer.running(job, "train")
+    first = machines.holder(unit["id"])
+    eventually(lambda: processes_with(marker), what="the unit's process")
+
+    machines.ask_to_stop(first)
+    eventually(lambda: "phase=stopping" in machines.log(first), what="the agent finishing its work")
+    assert processes_with(marker)
+    machines.ask_to_stop(first)
+
+    eventually(lambda: machines.exit_code(first) is not None, what="the agent's end", seconds=30)
+    done = customer.ended(job)
+    machines.revive(first)
+    again = customer.unit(job, "train")
+    assert (done["status"], again["attempt"]) == ("completed", 2)
+    assert again["node"] != unit["node"]
+    assert again["failure"] is None
+    assert len([entry for entry in check_books(customer, done) if entry["unit_id"] == unit["id"]]) == 1
+
+
 def test_cancel_ends_the_work_within_a_heartbeat(customer: Customer, machines: Machines, desk: Path) -> None:
     marker = uuid.uuid4().hex
     job = customer.train(packages.waiting(), desk, parameters={"marker": marker})
