@@ -1,7 +1,6 @@
 """No test reaches the network by accident: sockets are off, and only rooms that ask for it may talk to this machine."""
 
 import os
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,11 +16,6 @@ _THIS_MACHINE = ["127.0.0.1", "::1", "localhost"]
 
 def pytest_configure() -> None:
     # Without it the AWS clients ask the machine's metadata address for credentials.
-    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
-
-
-def pytest_configure() -> None:
-    """A client without keys asks the instance metadata service for some; here there is none, and asking it takes seconds."""
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
