@@ -1,12 +1,13 @@
 """The middle of a unit: its inputs, its environment, its run. Nothing here talks to the control plane."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpupool.wire import units as wire
 from gpupool.wire.failures import FailureCode
 from node_agent.agent_log import log_event
 from node_agent.cache import Holding
+from node_agent.capabilities import BYTES_PER_MB, memory_bytes
 from node_agent.environments import EnvironmentAbandonedError, EnvironmentFailedError, Environments
 from node_agent.errors import AbandonedError, UnitFailedError
 from node_agent.in_hand import Stage, UnitInHand
@@ -28,6 +29,8 @@ _RUNS_PACKAGE = frozenset({wire.UnitRole.TRAIN, wire.UnitRole.EVALUATE, wire.Uni
 # The sandbox ends a unit at its wall time; when even that does not come, the sandbox itself is broken.
 _SANDBOX_OVERTIME = 120.0
 _SANDBOX_END = 30.0
+# What one unit may take of the host at most; the rest is the owner's and the agent's.
+_HOST_MEMORY_SHARE = 0.85
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def build_environment(unit: UnitInHand, inputs: Inputs, environments: Environmen
 def run_in_sandbox(unit: UnitInHand, inputs: Inputs, sandbox: Sandbox) -> UnitOutcome:
     """Run to the end: a success is returned, everything else raised. No process of the unit is left in either case."""
     unit.enter(Stage.RUNNING)
-    limits = Limits(**unit.grant.limits.model_dump())
+    limits = limits_here(unit.grant.limits, host_memory=memory_bytes())
     running = sandbox.start(inputs.spec, inputs.files, limits=limits, on_output=unit.on_output)
     unit.attach(running)
     outcome = running.wait(limits.wall_seconds + _SANDBOX_OVERTIME)
@@ -99,6 +102,12 @@ def run_in_sandbox(unit: UnitInHand, inputs: Inputs, sandbox: Sandbox) -> UnitOu
         running.wait(_SANDBOX_END)
         raise UnitFailedError(FailureCode.SANDBOX_FAILED, "the sandbox did not end the unit at its time limit")
     return judge(unit, outcome)
+
+
+def limits_here(granted: wire.Limits, *, host_memory: int) -> Limits:
+    """What was granted, but never so much memory that the owner's machine would have to swap or kill for it."""
+    own = Limits(**granted.model_dump())
+    return replace(own, memory_mb=min(own.memory_mb, int(_HOST_MEMORY_SHARE * host_memory / BYTES_PER_MB)))
 
 
 def judge(unit: UnitInHand, outcome: UnitOutcome) -> UnitOutcome:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gpupool.jobs.service import SubmitJob
 
 MAX_VRAM_MB = 80_000
+MIN_DISK_MB = 64  # less would not hold a log and a result
 MAX_DISK_MB = 200_000
 MIN_RUNTIME_SECONDS = 60
 MAX_RUNTIME_SECONDS = 21_600
@@ -73,7 +74,7 @@ class CreateJobRequest(Request):
     training_package_id: Id
     required_vram_mb: Vram | None = None
     min_vram_mb: Vram | None = None
-    required_disk_mb: Annotated[int, Field(ge=0, le=MAX_DISK_MB)] = DEFAULT_DISK_MB
+    required_disk_mb: Annotated[int, Field(ge=MIN_DISK_MB, le=MAX_DISK_MB)] = DEFAULT_DISK_MB
     max_runtime_seconds: Annotated[int | None, Field(ge=MIN_RUNTIME_SECONDS, le=MAX_RUNTIME_SECONDS)] = None
     max_runtime_minutes: Annotated[int | None, Field(ge=MIN_RUNTIME_SECONDS // 60, le=MAX_RUNTIME_SECONDS // 60)] = None
     sensitivity: Sensitivity = Sensitivity.PUBLIC

@@ -82,7 +82,7 @@ class EventSources(Construct):
             event_pattern=events.EventPattern(
                 source=["aws.states"],
                 detail_type=["Step Functions Execution Status Change"],
-                detail={"status": ["TIMED_OUT", "ABORTED"], "stateMachineArn": [workflow.arn]},
+                detail={"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [workflow.arn]},
             ),
         )
         job = {

@@ -1,4 +1,4 @@
-"""The doorbells: one queue per pool and capability class, each with its dead letters and an alarm on its age."""
+"""The doorbells: one queue per pool and capability class, each with its dead letters and an alarm for one that nobody hears."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -35,7 +35,7 @@ class CapabilityClass(StrEnum):
 
 
 class JobQueue(Construct):
-    """A queue, its dead-letter queue, and an alarm when a message has waited so long that no machine seems to serve it."""
+    """A queue, its dead-letter queue, and an alarm when messages wait and no machine receives any."""
 
     def __init__(self, scope: Construct, name: str, *, settings: StageSettings, dead_letter_visibility: Duration) -> None:
         super().__init__(scope, name)
@@ -60,15 +60,24 @@ class JobQueue(Construct):
             enforce_ssl=True,
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=MAX_RECEIVES),
         )
-        self.age_alarm = cloudwatch.Alarm(
+        # Not the age of the oldest message: a bell stays in its queue, hidden, for as long as its unit runs.
+        unheard = cloudwatch.MathExpression(
+            expression="IF(waiting > 0 AND received == 0, 1, 0)",
+            using_metrics={
+                "waiting": self.queue.metric_approximate_number_of_messages_visible(statistic="Minimum"),
+                "received": self.queue.metric_number_of_messages_received(statistic="Sum"),
+            },
+            period=Duration.minutes(5),
+        )
+        self.unheard_alarm = cloudwatch.Alarm(
             self,
-            "Age",
-            alarm_name=f"{physical}-age",
-            alarm_description=f"A unit has waited for an hour on {physical}: no machine of that class takes work.",
-            metric=self.queue.metric_approximate_age_of_oldest_message(period=Duration.minutes(5), statistic="Maximum"),
-            threshold=3600,
-            evaluation_periods=3,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            "Unheard",
+            alarm_name=f"{physical}-unheard",
+            alarm_description=f"Units wait on {physical} and for 30 minutes no machine of that class has received any.",
+            metric=unheard,
+            threshold=1,
+            evaluation_periods=6,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
 

@@ -43,7 +43,7 @@ class Monitoring(Construct):
         super().__init__(scope, construct_id)
         self._settings = settings
         self.topic = self._alarm_topic()
-        for alarm in (*self._alarms(watched), *(queue.age_alarm for queue in watched.queues.all)):
+        for alarm in (*self._alarms(watched), *(queue.unheard_alarm for queue in watched.queues.all)):
             alarm.add_alarm_action(actions.SnsAction(self.topic))
         self._dashboard(watched)
 

@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpupool.wire.units import Download
+from gpupool.wire.units import Download, Limits
 from node_agent.agent_log import LogFormat, log_event, set_up_logging
 from node_agent.cache import Cache
+from node_agent.capabilities import BYTES_PER_MB
 from node_agent.errors import AbandonedError, RecoverableError
 from node_agent.logs import CHUNK_BYTES, UnitLog
 from node_agent.metrics import MOST_NAMES, MetricsReader, fraction_of, numbers_in
 from node_agent.retry import Backoff, retrying
 from node_agent.web import InsecureUrlError, new_pool, require_safe_url
+from node_agent.work import limits_here
 from tests.agent.fake_control_plane import FakeControlPlane
 
 # Back-off
@@ -246,3 +248,10 @@ def test_an_event_is_one_line(form: LogFormat) -> None:
         assert json.loads(line)["event"] == "unit.claimed"
     else:
         assert "unit.claimed unit=u error=two\\nlines" in line
+
+
+def test_a_unit_never_gets_more_memory_than_the_host_can_spare() -> None:
+    granted = Limits(wall_seconds=60, memory_mb=8_192, disk_mb=512, processes=256, log_bytes=1_000_000, output_bytes=1_000_000)
+
+    assert limits_here(granted, host_memory=64_000 * BYTES_PER_MB).memory_mb == 8_192
+    assert limits_here(granted, host_memory=4_000 * BYTES_PER_MB).memory_mb == 3_400

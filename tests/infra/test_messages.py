@@ -10,13 +10,21 @@ NAMES = [f"{pool}-{kind}" for pool in ("public", "controlled") for kind in ("cpu
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_job_queue_has_dead_letters_and_an_age_alarm(prod: Synthesised, name: str) -> None:
+def test_every_job_queue_has_dead_letters_and_an_alarm_when_nobody_receives(prod: Synthesised, name: str) -> None:
     queue = prod.queues[f"gpupool-{name}"]
     assert prod.text(queue["RedrivePolicy"]["deadLetterTargetArn"]) == f"Queue:gpupool-{name}-dlq"
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 20
     assert (queue["VisibilityTimeout"], queue["MessageRetentionPeriod"]) == (30, 14 * 86400)
     alarms = {item["AlarmName"]: item for item in prod.properties("AWS::CloudWatch::Alarm").values()}
-    assert alarms[f"gpupool-{name}-age"]["MetricName"] == "ApproximateAgeOfOldestMessage"
+    measured = {
+        item.get("Expression") or item["MetricStat"]["Metric"]["MetricName"]
+        for item in alarms[f"gpupool-{name}-unheard"]["Metrics"]
+    }
+    assert measured == {
+        "IF(waiting > 0 AND received == 0, 1, 0)",
+        "ApproximateNumberOfMessagesVisible",
+        "NumberOfMessagesReceived",
+    }
 
 
 def test_every_queue_is_a_job_queue_a_dlq_or_the_last_resort(prod: Synthesised) -> None:
@@ -71,7 +79,7 @@ def test_a_dead_letter_stays_hidden_while_its_function_may_still_run(prod: Synth
 
 def test_an_execution_stopped_from_outside_still_closes_its_job(prod: Synthesised) -> None:
     (rule,) = prod.properties("AWS::Events::Rule").values()
-    assert rule["EventPattern"]["detail"]["status"] == ["TIMED_OUT", "ABORTED"]
+    assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
     (target,) = rule["Targets"]
     assert prod.text(target["Arn"]) == "Function:gpupool-close-job"
     assert prod.text(target["DeadLetterConfig"]["Arn"]) == "Queue:gpupool-undelivered"

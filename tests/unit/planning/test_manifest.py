@@ -87,7 +87,7 @@ def test_a_dag_unit_with_everything_it_may_say() -> None:
     kind = "gpu"
     parameters = {depth = 3}
     required_vram_mb = 16000
-    required_disk_mb = 10
+    required_disk_mb = 100
     max_runtime_seconds = 60
     """
     )
@@ -98,7 +98,7 @@ def test_a_dag_unit_with_everything_it_may_say() -> None:
         needs=("one",),
         parameters={"depth": 3},
         required_vram_mb=16_000,
-        required_disk_mb=10,
+        required_disk_mb=100,
         max_runtime_seconds=60,
     )
 

@@ -139,7 +139,7 @@ DAGS = [
     (DAG + unit("a", more='kind = "tpu"'), "/units/0/kind", "cannot be 'tpu'"),
     (DAG + unit("a", more='kind = "cpu"\nrequired_vram_mb = 1'), "/units/0/required_vram_mb", 'write kind = "gpu"'),
     (DAG + unit("a", more="required_vram_mb = 80001"), "/units/0/required_vram_mb", "between 0 and 80000"),
-    (DAG + unit("a", more="required_disk_mb = -1"), "/units/0/required_disk_mb", "between 0"),
+    (DAG + unit("a", more="required_disk_mb = -1"), "/units/0/required_disk_mb", "between 64"),
     (DAG + unit("a", more="max_runtime_seconds = 0"), "/units/0/max_runtime_seconds", "between 1 and 21600"),
     (DAG + unit("a", more="max_runtime_seconds = 21601"), "/units/0/max_runtime_seconds", "between 1 and 21600"),
 ]

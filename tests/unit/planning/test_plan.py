@@ -99,7 +99,7 @@ def test_dag_units_run_in_order_with_their_own_wishes() -> None:
     name = "left"
     entry = "a.py"
     required_vram_mb = 24000
-    required_disk_mb = 7
+    required_disk_mb = 70
     max_runtime_seconds = 60
     parameters = {epochs = 1}
     [[units]]
@@ -110,7 +110,7 @@ def test_dag_units_run_in_order_with_their_own_wishes() -> None:
     planned = plan(parsed(text), a_request(parameters={"epochs": 9}))
     assert shape(planned) == [("left", "run", ()), ("right", "run", ()), ("last", "run", (0, 1))]
     left, right, last = planned.units
-    assert (left.required_vram_mb, left.required_disk_mb, left.max_runtime_seconds, left.credits_max) == (24_000, 7, 60, 10)
+    assert (left.required_vram_mb, left.required_disk_mb, left.max_runtime_seconds, left.credits_max) == (24_000, 70, 60, 10)
     assert (right.required_vram_mb, right.required_disk_mb, right.max_runtime_seconds) == (8_000, 1_024, 600)
     assert (last.kind, last.required_vram_mb) == (UnitKind.CPU, 0)
     assert [unit.parameters["epochs"] for unit in planned.units] == [1, 9, 9]
@@ -170,7 +170,7 @@ def test_an_unknown_parameter(text: str | None, sentence: str) -> None:
     [
         ("required_vram_mb", 80_001),
         ("required_vram_mb", -1),
-        ("required_disk_mb", -1),
+        ("required_disk_mb", 63),
         ("required_disk_mb", 10_000_001),
         ("max_runtime_seconds", 0),
         ("max_runtime_seconds", 21_601),

@@ -29,7 +29,7 @@ SCALARS = st.one_of(st.booleans(), st.integers(-(2**63), 2**63 - 1), NUMBERS, TE
 REQUESTS = st.builds(
     PlanRequest,
     required_vram_mb=st.integers(0, 80_000),
-    required_disk_mb=st.integers(0, 10_000_000),
+    required_disk_mb=st.integers(64, 10_000_000),
     max_runtime_seconds=st.integers(1, 21_600),
 )
 
@@ -139,7 +139,7 @@ def test_a_quote_is_the_sum_of_the_ceilings(manifest: Manifest, request: PlanReq
 @holds
 @given(GRIDS)
 def test_a_sweep_is_as_large_as_the_product_of_its_grid(grid: dict[str, list[object]]) -> None:
-    request = PlanRequest(required_vram_mb=0, required_disk_mb=0, max_runtime_seconds=60)
+    request = PlanRequest(required_vram_mb=0, required_disk_mb=64, max_runtime_seconds=60)
     size = prod(len(values) for values in grid.values())
     assert len(plan(sweep_of(grid), request).units) == size + 2
 

@@ -5,6 +5,8 @@ from gpupool.wire.capabilities import VRAM_FLOOR_MB
 MAX_UNITS = 10_000
 MAX_PARAMETER_SETS = 1_000
 MAX_VRAM_MB = max(VRAM_FLOOR_MB.values())
+# Less would not hold a log and a result.
+MIN_DISK_MB = 64
 MAX_DISK_MB = 10_000_000
 # Six hours: the most work that one lost machine can cost.
 MAX_RUNTIME_SECONDS = 21_600

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gpupool.errors import ValidationFailed
-from gpupool.planning.limits import MAX_DISK_MB, MAX_RUNTIME_SECONDS, MAX_UNITS, MAX_VRAM_MB
+from gpupool.planning.limits import MAX_DISK_MB, MAX_RUNTIME_SECONDS, MAX_UNITS, MAX_VRAM_MB, MIN_DISK_MB
 from gpupool.planning.model import Manifest, Plan, PlannedUnit, PlanRequest
 from gpupool.planning.parameters import override
 from gpupool.planning.pricing import capability_for, credits_max
@@ -31,7 +31,7 @@ def plan(manifest: Manifest, request: PlanRequest) -> Plan:
 def _check_request(request: PlanRequest) -> None:
     bounds = {
         "required_vram_mb": (request.required_vram_mb, 0, MAX_VRAM_MB),
-        "required_disk_mb": (request.required_disk_mb, 0, MAX_DISK_MB),
+        "required_disk_mb": (request.required_disk_mb, MIN_DISK_MB, MAX_DISK_MB),
         "max_runtime_seconds": (request.max_runtime_seconds, 1, MAX_RUNTIME_SECONDS),
     }
     for name, (value, low, high) in bounds.items():

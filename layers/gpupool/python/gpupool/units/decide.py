@@ -36,10 +36,16 @@ class Terms:
     doorway: Doorway
 
 
-def refuse_claim(unit: Unit | None, worker: Worker, *, now: datetime) -> Refusal | None:
-    """Why ``worker`` may not have the unit now; None when it may. Only a lapsed lease frees a running unit."""
+def refuse_claim(unit: Unit | None, worker: Worker, *, own_bell: bool, now: datetime) -> Refusal | None:
+    """Why ``worker`` may not have the unit now; None when it may. Only a lapsed lease frees a running unit.
+
+    ``own_bell``: the claim came through the queue of the unit's own pool and class. A node that names a unit it was not rung
+    for is refused, else the pool that a job's sensitivity asks for would be the claimant's to choose.
+    """
     if unit is None or unit.is_final or unit.status is UnitStatus.WAITING:
         return Refusal.GONE
+    if not own_bell:
+        return Refusal.NOT_SUITABLE
     if unit.work.required_vram_mb > worker.vram_mb or unit.work.required_disk_mb > worker.disk_free_mb:
         return Refusal.NOT_SUITABLE
     if unit.lease is not None and unit.lease.expires_at > now:
@@ -119,7 +125,8 @@ def failed(unit: Unit, report: FailRequest, *, now: datetime) -> Unit:
     ended = replace(unit, lease=None, failure=failure, completed_by=report.lease.lease_token)
     if may_retry(report.code, attempt=unit.attempt, max_attempts=unit.max_attempts):
         return replace(ended, status=UnitStatus.QUEUED, queued_at=now, progress_stage="retrying")
-    return replace(ended, status=UnitStatus.FAILED, finished_at=now, runtime_seconds=report.runtime_seconds)
+    runtime = observed_runtime(unit, reported=report.runtime_seconds, now=now)
+    return replace(ended, status=UnitStatus.FAILED, finished_at=now, runtime_seconds=runtime)
 
 
 def exhausted(unit: Unit, *, now: datetime) -> Unit:

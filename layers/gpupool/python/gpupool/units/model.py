@@ -63,18 +63,18 @@ class LeaseState:
     receipt_handle: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What to run and what it needs; fixed when the job was planned."""
 
     role: UnitRole
     kind: UnitKind
-    entry: str | None
-    parameters: dict[str, ParameterValue]
-    args: tuple[str, ...]
-    requirements: str | None
-    objective: str | None
-    goal: str | None
+    entry: str | None = None
+    parameters: dict[str, ParameterValue] = field(default_factory=dict)
+    args: tuple[str, ...] = ()
+    requirements: str | None = None
+    objective: str | None = None
+    goal: str | None = None
     required_vram_mb: int
     required_disk_mb: int
     max_runtime_seconds: int

@@ -82,7 +82,8 @@ class Leases:
         while True:
             unit = self._units.get(unit_id)
             now = self._clock.now()
-            refusal = decide.refuse_claim(unit, worker, now=now)
+            own_bell = unit is not None and doorway.queue_url == self._queue.queue_url(unit.pool, unit.capability)
+            refusal = decide.refuse_claim(unit, worker, own_bell=own_bell, now=now)
             try:
                 if refusal is not None:
                     raise self._refuse(unit, refusal, doorway)

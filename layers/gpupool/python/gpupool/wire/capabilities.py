@@ -55,7 +55,7 @@ class Capabilities(Message):
     disk_free_mb: int = Field(ge=0)
     gpus: list[Gpu] = Field(default_factory=list, max_length=64)
     # Single-core matrix-multiply speed; orders nodes against each other, never a promise.
-    gflops: float = Field(default=0.0, ge=0)
+    gflops: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     sandbox: str = Field(default="none", max_length=40, description="bubblewrap, or none: then only its owner's units")
     python: str = Field(default="", max_length=40)
     platform: str = Field(default="", max_length=100)

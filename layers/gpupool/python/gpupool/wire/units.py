@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from gpupool.wire.base import Message
+from gpupool.wire.base import Message, Metrics, UnitId
 from gpupool.wire.failures import FailureCode
 
 
@@ -122,7 +123,7 @@ class Progress(Message):
 
     fraction: float | None = Field(default=None, ge=0, le=1)
     stage: str = Field(default="", max_length=40, description="fetching, building environment, running, uploading")
-    metrics: dict[str, float] = Field(default_factory=dict, max_length=50, description="latest value by name")
+    metrics: Metrics = Field(default_factory=dict, description="latest value by name; what cannot be stored is dropped")
 
 
 class LogChunk(Message):
@@ -134,10 +135,9 @@ class LogChunk(Message):
 
 
 class RunningUnit(Message):
-    unit_id: str
+    unit_id: UnitId
     lease: Lease
     progress: Progress = Progress()
-    next_log_seq: int | None = Field(default=None, ge=0, description="asks for a URL to put this log chunk to")
     log_chunk: LogChunk | None = None
 
 
@@ -186,11 +186,20 @@ class OutputFile(Message):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
+def _distinct(files: list[OutputFile]) -> list[OutputFile]:
+    if len({file.name for file in files}) < len(files):
+        raise ValueError("each file may be named once")
+    return files
+
+
+OutputFiles = Annotated[list[OutputFile], AfterValidator(_distinct)]
+
+
 class OutputsRequest(Message):
     """``POST /api/v1/node/units/{unit_id}/outputs``: asks for presigned uploads of exactly these bytes."""
 
     lease: Lease
-    files: list[OutputFile] = Field(min_length=1, max_length=16)
+    files: OutputFiles = Field(min_length=1, max_length=16)
 
 
 class OutputsResponse(Message):
@@ -201,9 +210,9 @@ class CompleteRequest(Message):
     """``POST /api/v1/node/units/{unit_id}/complete``. Repeating it with the same lease answers the same."""
 
     lease: Lease
-    outputs: list[OutputFile] = Field(max_length=16)
-    metrics: dict[str, float] = Field(default_factory=dict, max_length=50)
-    runtime_seconds: float = Field(ge=0)
+    outputs: OutputFiles = Field(max_length=16)
+    metrics: Metrics = Field(default_factory=dict)
+    runtime_seconds: float = Field(ge=0, allow_inf_nan=False)
     peak_memory_mb: int = Field(default=0, ge=0)
 
 
@@ -215,8 +224,8 @@ class FailRequest(Message):
     message: str = Field(max_length=1000)
     log_tail: str = Field(default="", max_length=8000)
     exit_code: int | None = None
-    outputs: list[OutputFile] = Field(default_factory=list, max_length=16, description="the log, when it could be uploaded")
-    runtime_seconds: float = Field(default=0, ge=0)
+    outputs: OutputFiles = Field(default_factory=list, max_length=16, description="the log, when it could be uploaded")
+    runtime_seconds: float = Field(default=0, ge=0, allow_inf_nan=False)
 
 
 class ReportResponse(Message):
