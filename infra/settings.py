@@ -36,7 +36,7 @@ class StageSettings:
     throttle_rate_per_second: int = 200
     throttle_burst: int = 400
     execution_timeout_days: int = 7
-    advance_timeout_seconds: int = 3600
+    advance_timeout_seconds: int = 900
 
     @property
     def keeps_data(self) -> bool:

@@ -70,7 +70,7 @@ def test_a_second_bell_for_a_leased_unit_is_put_off_until_the_lease_ends() -> No
     assert other.receive() is not None
 
 
-def test_a_machine_that_is_too_small_leaves_the_bell_to_others_at_once() -> None:
+def test_a_machine_that_is_too_small_leaves_the_bell_to_others_soon() -> None:
     platform = Platform(package=dag(()))
     platform.submit()
     platform.settle()
@@ -78,7 +78,9 @@ def test_a_machine_that_is_too_small_leaves_the_bell_to_others_at_once() -> None
     message = small.receive()
 
     assert refused(lambda: small.claim(message)) == "UNIT_NOT_SUITABLE"
+    assert small.receive() is None
 
+    platform.tick(5)
     assert large.take().attempt == 1
 
 

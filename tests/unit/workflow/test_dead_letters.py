@@ -6,11 +6,12 @@ import pytest
 
 from gpupool.errors import Conflict, StaleWrite
 from gpupool.jobs.model import JobStatus
+from gpupool.units.decide import PATIENCE
 from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
 from gpupool.wire.joining import Doorbell
-from gpupool.workflow.dead_letters import PATIENCE, DeadLetters
+from gpupool.workflow.dead_letters import DeadLetters
 from tests.platform import Machine, Platform
 
 DAY = PATIENCE.total_seconds()

@@ -5,8 +5,9 @@ from itertools import product
 import pytest
 
 from gpupool.jobs.model import JobStatus
+from gpupool.units.decide import is_ready
 from gpupool.units.model import UnitStatus
-from gpupool.workflow.decide import first_failure, outcome_of, ready_units, unspent, wakes
+from gpupool.workflow.decide import first_failure, outcome_of, unspent, wakes
 from gpupool.workflow.model import Outcome
 from tests.factories import NOW, a_job, a_unit
 
@@ -46,7 +47,7 @@ def test_units_that_are_completed_but_not_debited_do_not_complete_a_job() -> Non
 @pytest.mark.parametrize(("status", "needs"), list(product(UnitStatus, [frozenset(), frozenset({0})])))
 def test_only_a_waiting_unit_without_open_needs_is_ready(status: UnitStatus, needs: frozenset[int]) -> None:
     unit = a_unit(status=status, open_needs=needs)
-    assert ready_units((unit,)) == ((unit,) if status is UnitStatus.WAITING and not needs else ())
+    assert is_ready(unit) is (status is UnitStatus.WAITING and not needs)
 
 
 @pytest.mark.parametrize("status", JobStatus)

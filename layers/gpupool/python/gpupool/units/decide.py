@@ -9,6 +9,12 @@ from gpupool.units.model import Failure, LeaseState, Unit, UnitStatus, Worker
 from gpupool.wire.failures import FailureCode, blame_of, may_retry
 from gpupool.wire.units import Doorway, FailRequest, Lease
 
+PATIENCE = timedelta(hours=24)
+_RING_AGAIN = timedelta(hours=1)
+# A lapsed lease is taken over by whoever hears the bell, within seconds. After this long, nobody hears it.
+_LONG_LAPSED = timedelta(minutes=10)
+_MOST_ATTEMPTS = 10
+
 
 class Refusal(StrEnum):
     """Why a claim is refused; the doorbell is answered accordingly."""
@@ -51,6 +57,15 @@ def refuse_claim(unit: Unit | None, worker: Worker, *, own_bell: bool, now: date
     if unit.lease is not None and unit.lease.expires_at > now:
         return Refusal.LEASED
     return Refusal.EXHAUSTED if unit.attempt >= unit.max_attempts else None
+
+
+def holds_already(unit: Unit | None, worker: Worker, doorway: Doorway, *, now: datetime) -> bool:
+    """Whether this very claim was granted before and its answer got lost on the way."""
+    lease = unit.lease if unit is not None else None
+    if lease is None or lease.expires_at <= now:
+        return False
+    mine = (worker.node_id, doorway.queue_url, doorway.receipt_handle)
+    return (lease.node_id, lease.queue_url, lease.receipt_handle) == mine
 
 
 def claimed(unit: Unit, worker: Worker, terms: Terms, *, now: datetime) -> Unit:
@@ -123,8 +138,11 @@ def failed(unit: Unit, report: FailRequest, *, now: datetime) -> Unit:
         log_tail=report.log_tail,
     )
     ended = replace(unit, lease=None, failure=failure, completed_by=report.lease.lease_token)
-    if may_retry(report.code, attempt=unit.attempt, max_attempts=unit.max_attempts):
-        return replace(ended, status=UnitStatus.QUEUED, queued_at=now, progress_stage="retrying")
+    if report.code is FailureCode.NODE_DRAINED and unit.max_attempts < _MOST_ATTEMPTS:
+        # An owner who wants the machine back says nothing about the unit, so the attempt is given back with it.
+        ended = replace(ended, max_attempts=unit.max_attempts + 1)
+    if may_retry(report.code, attempt=unit.attempt, max_attempts=ended.max_attempts):
+        return replace(queued(ended, now=now), progress_stage="retrying")
     runtime = observed_runtime(unit, reported=report.runtime_seconds, now=now)
     return replace(ended, status=UnitStatus.FAILED, finished_at=now, runtime_seconds=runtime)
 
@@ -148,7 +166,7 @@ def _failed_by_platform(unit: Unit, code: FailureCode, message: str, *, now: dat
 
 def queued(unit: Unit, *, now: datetime) -> Unit:
     """The unit once its needs are met."""
-    return replace(unit, status=UnitStatus.QUEUED, queued_at=now)
+    return replace(unit, status=UnitStatus.QUEUED, queued_at=now, rung_at=None)
 
 
 def cancelled(unit: Unit, *, now: datetime) -> Unit:
@@ -161,6 +179,24 @@ def is_ready(unit: Unit) -> bool:
     return unit.status is UnitStatus.WAITING and not unit.open_needs
 
 
-def bell_is_stale(unit: Unit, *, now: datetime, patience: timedelta) -> bool:
+def due(unit: Unit, *, now: datetime) -> Unit | None:
+    """What is to be done about a unit when its job is looked at; None when nothing is.
+
+    Beyond the release of a ready unit, this repairs: bells are hints that a node can lose and leases are kept by nodes, so
+    neither may be the only thing that moves a unit.
+    """
+    if is_ready(unit):
+        return queued(unit, now=now)
+    if unit.status is UnitStatus.QUEUED:
+        if bell_is_stale(unit, now=now):
+            return undeliverable(unit, now=now)
+        rung_at = unit.rung_at or unit.queued_at
+        return replace(unit, rung_at=now) if rung_at is not None and now - rung_at > _RING_AGAIN else None
+    if unit.lease is not None and now - unit.lease.expires_at > _LONG_LAPSED:
+        return exhausted(unit, now=now) if unit.attempt >= unit.max_attempts else queued(replace(unit, lease=None), now=now)
+    return None
+
+
+def bell_is_stale(unit: Unit, *, now: datetime) -> bool:
     """Whether a queued unit has waited longer than it makes sense to keep ringing."""
-    return unit.status is UnitStatus.QUEUED and unit.queued_at is not None and now - unit.queued_at > patience
+    return unit.status is UnitStatus.QUEUED and unit.queued_at is not None and now - unit.queued_at > PATIENCE

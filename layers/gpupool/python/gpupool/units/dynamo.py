@@ -1,5 +1,6 @@
 """Units in DynamoDB: partition ``job_id``, sort ``unit_id``; every write is conditional on the version or the lease."""
 
+import json
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -26,12 +27,15 @@ def unit_item(unit: Unit) -> dict[str, Any]:
     """A unit as an item; open needs are a string set so that one can be removed without reading."""
     row = _adapter().dump_python(unit, mode="json", exclude_none=True)
     row["open_needs"] = {str(need) for need in unit.open_needs}
+    # As text: DynamoDB has one number type and would hand the script 1 for 1.0.
+    row["work"]["parameters"] = json.dumps(unit.work.parameters)
     return to_item(row)
 
 
 def unit_from(item: dict[str, Any]) -> Unit:
     """A unit from an item, also from the images of a stream record."""
     row: Row = from_item(item)
+    row["work"]["parameters"] = json.loads(row["work"]["parameters"])
     row["open_needs"] = [int(need) for need in row.get("open_needs", ())]
     return _adapter().validate_python(row)
 

@@ -105,6 +105,8 @@ class Unit:
     progress_stage: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     queued_at: datetime | None = None
+    # When its bell was last rung for want of an answer; a change of it rings again.
+    rung_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     runtime_seconds: float | None = None

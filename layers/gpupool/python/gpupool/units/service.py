@@ -46,6 +46,7 @@ T = TypeVar("T")
 
 # The bell stays hidden a little longer than the lease, so that it never rings while the lease still holds.
 _BELL_SLACK_SECONDS = 1
+_UNSUITABLE_SECONDS = 5
 _OUTPUT_TYPE = "application/octet-stream"
 _LOG_TYPE = "text/plain"
 
@@ -82,6 +83,8 @@ class Leases:
         while True:
             unit = self._units.get(unit_id)
             now = self._clock.now()
+            if decide.holds_already(unit, worker, doorway, now=now):
+                return self._grant(_present(unit))
             own_bell = unit is not None and doorway.queue_url == self._queue.queue_url(unit.pool, unit.capability)
             refusal = decide.refuse_claim(unit, worker, own_bell=own_bell, now=now)
             try:
@@ -156,7 +159,8 @@ class Leases:
             self._queue.silence(doorway)
             return Conflict("The unit needs nobody any more.", code=NodeErrorCode.UNIT_GONE)
         if refusal is Refusal.NOT_SUITABLE:
-            self._queue.hide(doorway, seconds=0)
+            # Not at once: in a pool of one machine that is too small, the bell would ring itself into the dead letters.
+            self._queue.hide(doorway, seconds=_UNSUITABLE_SECONDS)
             return Conflict("The unit needs more VRAM or disk than this machine has.", code=NodeErrorCode.UNIT_NOT_SUITABLE)
         lease: LeaseState = _present(_present(unit).lease)
         left = (lease.expires_at - self._clock.now()).total_seconds()

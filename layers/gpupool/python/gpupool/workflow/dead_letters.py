@@ -1,7 +1,5 @@
 """What to do with a doorbell that rang too often. Receives say nothing about a unit: its row decides."""
 
-from datetime import timedelta
-
 from gpupool.clock import Clock
 from gpupool.dispatch.queue import Queue
 from gpupool.errors import StaleWrite
@@ -10,7 +8,6 @@ from gpupool.units.model import Unit, UnitStatus
 from gpupool.units.store import UnitStore
 from gpupool.wire.joining import Doorbell
 
-PATIENCE = timedelta(hours=24)
 _NEEDS_A_BELL = frozenset({UnitStatus.QUEUED, UnitStatus.RUNNING})
 
 
@@ -25,7 +22,7 @@ class DeadLetters:
         unit = self._units.get(bell.unit_id)
         if unit is None or unit.status not in _NEEDS_A_BELL:
             return
-        if decide.bell_is_stale(unit, now=self._clock.now(), patience=PATIENCE):
+        if decide.bell_is_stale(unit, now=self._clock.now()):
             self._give_up(unit)
             return
         again = Doorbell(job_id=unit.job_id, unit_id=unit.id, attempt=unit.attempt)

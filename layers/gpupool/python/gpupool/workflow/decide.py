@@ -24,11 +24,6 @@ def outcome_of(job: Job, units: tuple[Unit, ...]) -> Outcome:
     return Outcome.COMPLETED if job.units_total and job.units_completed >= job.units_total else Outcome.ADVANCE
 
 
-def ready_units(units: tuple[Unit, ...]) -> tuple[Unit, ...]:
-    """The units to release now."""
-    return tuple(unit for unit in units if is_ready(unit))
-
-
 def wakes(job: Job, *, opened: tuple[Unit, ...], broken: bool) -> bool:
     """Whether the execution has something to do after a unit ended."""
     if not job.is_live or job.task_token is None:

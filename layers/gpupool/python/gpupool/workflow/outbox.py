@@ -34,7 +34,7 @@ class Outbox:
 
     def unit_written(self, before: Unit | None, after: Unit) -> None:
         """A queued unit rings its bell, a completed one is paid and opens what needs it, a broken one ends the job."""
-        if before is not None and before.status is after.status:
+        if before is not None and (before.status, before.rung_at) == (after.status, after.rung_at):
             return
         if after.status is UnitStatus.QUEUED:
             self._ring(after)

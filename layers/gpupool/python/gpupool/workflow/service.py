@@ -16,8 +16,7 @@ from gpupool.units import decide as moves
 from gpupool.units.model import Failure, Unit, UnitStatus
 from gpupool.units.store import UnitStore
 from gpupool.wire.failures import FailureCode, blame_of
-from gpupool.workflow.dead_letters import PATIENCE
-from gpupool.workflow.decide import first_failure, outcome_of, ready_units, unspent
+from gpupool.workflow.decide import first_failure, outcome_of, unspent
 from gpupool.workflow.executions import Executions
 from gpupool.workflow.model import Outcome
 from gpupool.workflow.settle import Settlement
@@ -67,7 +66,8 @@ class TrainingWorkflow:
         return Outcome.ADVANCE
 
     def advance(self, job_id: str, task_token: str) -> None:
-        """Releases what is ready; wakes the execution itself when the job is over, else leaves that to the outbox.
+        """Releases what is ready and tends what was forgotten. Wakes the execution itself when the job is over, else
+        leaves that to the outbox.
 
         The token is parked before the rows are read: whatever is written after the read finds the token, whatever was
         written before it is in the read. No wake-up can fall between.
@@ -81,11 +81,8 @@ class TrainingWorkflow:
         if outcome is not Outcome.ADVANCE:
             self._executions.resume(task_token, outcome)
             return
-        # A bell in a queue that no machine polls is never received, so never a dead letter: nobody else would give up on it.
         for unit in units:
-            self._apply(unit, self._given_up)
-        for unit in ready_units(units):
-            self._apply(unit, lambda fresh: moves.queued(fresh, now=self._clock.now()) if moves.is_ready(fresh) else None)
+            self._apply(unit, lambda fresh: moves.due(fresh, now=self._clock.now()))
 
     def close(self, job_id: str, outcome: Outcome) -> None:
         """Ends the job: cancels what still runs, pays what was completed, returns the rest of the hold."""
@@ -100,10 +97,6 @@ class TrainingWorkflow:
             for unit in completed:
                 self._settlement.settle(unit)
         self._transitions.close(job, self._ending(job, units, outcome))
-
-    def _given_up(self, unit: Unit) -> Unit | None:
-        now = self._clock.now()
-        return moves.undeliverable(unit, now=now) if moves.bell_is_stale(unit, now=now, patience=PATIENCE) else None
 
     def _ending(self, job: Job, units: tuple[Unit, ...], outcome: Outcome) -> Ending:
         now = self._clock.now()
