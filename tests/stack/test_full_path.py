@@ -10,7 +10,7 @@ import pytest
 from local.bringup import LocalStack
 from local.seed import SCOPES
 from tests.stack import packages
-from tests.stack.customers import DATA, Customer, Json, call, check_books, sign_in
+from tests.stack.customers import DATA, PASSWORD, Customer, Json, call, check_books, sign_in
 from tests.stack.machines import Machines
 from tests.stack.waiting import eventually
 
@@ -27,7 +27,7 @@ def trained(customer: Customer, machines: Machines, desk: Path) -> Json:
 
 def test_sign_in_makes_a_key_that_is_shown_once(local_stack: LocalStack, customer: Customer) -> None:
     base = f"{local_stack.api}/api/v1/customer"
-    signed_in = sign_in(local_stack.api, email=customer.email, password="correct horse battery staple")
+    signed_in = sign_in(local_stack.api, email=customer.email, password=PASSWORD)
     session = {"Authorization": f"Bearer {signed_in.body['session_token']}"}
 
     made = call("POST", f"{base}/api-keys", headers=session, body={"name": "laptop", "scopes": list(SCOPES)})

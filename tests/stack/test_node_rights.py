@@ -92,6 +92,10 @@ def refused(action: Callable[[], object]) -> bool:
     return False
 
 
+def may_receive(keys: Keys, url: str) -> bool:
+    return not refused(lambda: keys.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=0))
+
+
 def test_tier_and_hardware_choose_the_queues(local_stack: LocalStack, controlled: Keys, community: Keys) -> None:
     weak = pair(local_stack, tier="controlled", capabilities=_STRONG | {"gpus": [{"name": "small", "vram_mb": 16_300}]})
     bare = pair(local_stack, tier="controlled", capabilities=_STRONG | {"sandbox": "none"})
@@ -103,9 +107,7 @@ def test_tier_and_hardware_choose_the_queues(local_stack: LocalStack, controlled
 
 
 def test_own_queues_may_be_received_from(community: Keys) -> None:
-    sqs = community.client("sqs")
-
-    assert not refused(lambda: sqs.receive_message(QueueUrl=community.queue("public", "gpu-80g"), WaitTimeSeconds=0))
+    assert may_receive(community, community.queue("public", "gpu-80g"))
 
 
 def test_nothing_else_may_be_done_to_them(community: Keys) -> None:
@@ -134,7 +136,7 @@ def test_other_queues_are_closed(local_stack: LocalStack, community: Keys) -> No
         (weak, dead_letters),
     ]
 
-    opened = [url for keys, url in foreign if not refused(lambda: keys.client("sqs").receive_message(QueueUrl=url))]  # noqa: B023
+    opened = [url for keys, url in foreign if may_receive(keys, url)]
 
     assert opened == []
 
