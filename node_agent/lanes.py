@@ -3,8 +3,8 @@
 import threading
 from enum import StrEnum
 
-from gpupool.wire.capabilities import CapabilityClass
 from gpupool.wire.joining import QueueGrant
+from gpupool.wire.vocabulary import CapabilityClass
 
 
 class LaneName(StrEnum):

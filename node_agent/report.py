@@ -11,6 +11,7 @@ import urllib3
 
 from gpupool.wire import units as wire
 from gpupool.wire.failures import FailureCode
+from gpupool.wire.vocabulary import ArtifactKind
 from node_agent.agent_log import log_event
 from node_agent.blobs import upload
 from node_agent.control_plane import ControlPlane
@@ -52,7 +53,7 @@ def collect(unit: UnitInHand, artifacts: Sequence[OutputFile]) -> list[Output]:
     return outputs
 
 
-def _measured(unit: UnitInHand, name: str, kind: wire.ArtifactKind, path: Path) -> Output:
+def _measured(unit: UnitInHand, name: str, kind: ArtifactKind, path: Path) -> Output:
     digest = hashlib.sha256()
     size = 0
     with path.open("rb") as source:
@@ -66,7 +67,7 @@ def _measured(unit: UnitInHand, name: str, kind: wire.ArtifactKind, path: Path) 
 def _log_output(unit: UnitInHand) -> list[Output]:
     if unit.log is None or not unit.log.size:
         return []
-    return [_measured(unit, LOG_FILE, wire.ArtifactKind.LOGS, unit.log.path)]
+    return [_measured(unit, LOG_FILE, ArtifactKind.LOGS, unit.log.path)]
 
 
 class Reporter:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from gpupool.wire import units as wire
 from gpupool.wire.failures import FailureCode
+from gpupool.wire.vocabulary import UnitRole
 from node_agent.agent_log import log_event
 from node_agent.cache import Holding
 from node_agent.capabilities import BYTES_PER_MB, memory_bytes
@@ -24,8 +25,8 @@ from node_agent.sandbox import (
 
 logger = logging.getLogger(__name__)
 
-_READS_DATASET = frozenset({wire.UnitRole.PREPARE, wire.UnitRole.TRAIN, wire.UnitRole.EVALUATE, wire.UnitRole.RUN})
-_RUNS_PACKAGE = frozenset({wire.UnitRole.TRAIN, wire.UnitRole.EVALUATE, wire.UnitRole.RUN})
+_READS_DATASET = frozenset({UnitRole.PREPARE, UnitRole.TRAIN, UnitRole.EVALUATE, UnitRole.RUN})
+_RUNS_PACKAGE = frozenset({UnitRole.TRAIN, UnitRole.EVALUATE, UnitRole.RUN})
 # The sandbox ends a unit at its wall time; when even that does not come, the sandbox itself is broken.
 _SANDBOX_OVERTIME = 120.0
 _SANDBOX_END = 30.0

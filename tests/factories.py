@@ -13,7 +13,8 @@ from gpupool.ledger.model import Transfer, grant
 from gpupool.planning.manifest import manifest_to_dict, parse_manifest
 from gpupool.units.model import LeaseState
 from gpupool.uploads.model import Upload, UploadKind, UploadStatus
-from gpupool.wire.units import ArtifactKind, Doorway
+from gpupool.wire.units import Doorway
+from gpupool.wire.vocabulary import ArtifactKind
 from tests.support.work import CUSTOMER_ID, a_job, a_unit, some_work
 
 __all__ = [

@@ -20,7 +20,6 @@ from gpupool.uploads.model import UploadKind
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.joining import PairRequest
 from gpupool.wire.units import (
-    ArtifactKind,
     CompleteRequest,
     FailRequest,
     HeartbeatRequest,
@@ -33,6 +32,7 @@ from gpupool.wire.units import (
     RunningUnit,
     UnitGrant,
 )
+from gpupool.wire.vocabulary import ArtifactKind
 from gpupool.workflow.model import Outcome
 from gpupool.workflow.service import TrainingWorkflow
 from gpupool.world import World

@@ -11,7 +11,7 @@ from gpupool.planning.model import Goal, Strategy
 from gpupool.units.model import UnitStatus
 from gpupool.uploads.model import UploadStatus
 from gpupool.wire.failures import Blame, FailureCode
-from gpupool.wire.units import ArtifactKind, UnitKind, UnitRole
+from gpupool.wire.vocabulary import ArtifactKind, UnitKind, UnitRole
 
 T = TypeVar("T")
 Parameter = str | int | float | bool

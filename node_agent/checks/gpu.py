@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from gpupool.wire.capabilities import Gpu, classes_served_by
+from gpupool.wire.capabilities import Gpu
+from gpupool.wire.vocabulary import classes_served_by
 from node_agent.checks.base import Finding, Level
 
 _DEVICE = Path("/dev/nvidiactl")

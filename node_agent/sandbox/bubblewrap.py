@@ -11,7 +11,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from gpupool.wire.units import UnitRole
+from gpupool.wire.vocabulary import UnitRole
 from node_agent.inside.spec import PLATFORM_ROLES
 from node_agent.sandbox import cgroup, host
 from node_agent.sandbox.command import program_words, sandbox_words

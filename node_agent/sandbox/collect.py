@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpupool.wire.failures import FailureCode
-from gpupool.wire.units import ArtifactKind
+from gpupool.wire.vocabulary import ArtifactKind
 from node_agent.inside.failure import CODES
 from node_agent.inside.metrics import MAX_NAMES, numbers_in
 from node_agent.inside.outbox import RESULT

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpupool.wire.failures import FailureCode
-from gpupool.wire.units import ArtifactKind
+from gpupool.wire.vocabulary import ArtifactKind
 from node_agent.sandbox.sandbox import (
     Limits,
     OnOutput,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gpupool.wire.failures import FailureCode
-from gpupool.wire.units import ArtifactKind, UnitRole
+from gpupool.wire.vocabulary import ArtifactKind, UnitRole
 
 OnOutput = Callable[[bytes], None]
 

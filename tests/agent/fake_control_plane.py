@@ -18,9 +18,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from gpupool.wire import units as wire
-from gpupool.wire.capabilities import CapabilityClass
 from gpupool.wire.errors import NodeErrorCode
 from gpupool.wire.joining import CredentialsResponse, Doorbell, PairResponse, QueueGrant
+from gpupool.wire.vocabulary import CapabilityClass, UnitKind, UnitRole
 from tests.agent.fake_http import Answer, Handler, Trouble, refusal
 
 DEVICE_KEY = "nk_node-1_secret"
@@ -33,7 +33,7 @@ class FakeUnit:
     """One unit's row and what was reported about it."""
 
     unit_id: str
-    role: wire.UnitRole
+    role: UnitRole
     fields: dict[str, Any]
     status: str = "queued"
     attempt: int = 0
@@ -81,9 +81,7 @@ class FakeControlPlane:
 
     # What tests order
 
-    def add_unit(
-        self, index: int = 1, *, role: wire.UnitRole = wire.UnitRole.TRAIN, ring: str = "public-cpu", **fields: Any
-    ) -> FakeUnit:
+    def add_unit(self, index: int = 1, *, role: UnitRole = UnitRole.TRAIN, ring: str = "public-cpu", **fields: Any) -> FakeUnit:
         """A queued unit; its doorbell rings at once on the queue ``ring``."""
         unit = FakeUnit(unit_id=unit_id(index), role=role, fields=fields)
         self.units[unit.unit_id] = unit
@@ -214,7 +212,7 @@ class FakeControlPlane:
             "job_id": JOB_ID,
             "name": unit.role.value,
             "role": unit.role,
-            "kind": wire.UnitKind.CPU,
+            "kind": UnitKind.CPU,
             "attempt": unit.attempt,
             "lease_token": unit.lease_token,
             "lease_expires_at": datetime.now(UTC) + timedelta(seconds=self.lease_seconds),

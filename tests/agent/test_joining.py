@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from gpupool.wire.capabilities import Capabilities, CapabilityClass, Gpu
+from gpupool.wire.capabilities import Capabilities, Gpu
 from gpupool.wire.errors import NodeErrorCode
 from gpupool.wire.joining import CredentialsRequest, CredentialsResponse, QueueGrant
+from gpupool.wire.vocabulary import CapabilityClass
 from node_agent.capabilities import find_gpus, measure_capabilities, read_gpus
 from node_agent.checks import Level, check_clock, check_disk, check_gpu, check_sandbox
 from node_agent.checks.disk import judge_disk

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gpupool.wire.capabilities import CapabilityClass, Gpu
+from gpupool.wire.capabilities import Gpu
 from gpupool.wire.errors import NodeErrorCode
-from gpupool.wire.units import HeartbeatRequest, HeartbeatResponse, UnitInstruction, UnitRole, UnitVerdict
+from gpupool.wire.units import HeartbeatRequest, HeartbeatResponse, UnitInstruction, UnitVerdict
+from gpupool.wire.vocabulary import CapabilityClass, UnitRole
 from node_agent.exit_codes import ExitCode
 from node_agent.heartbeat import Heartbeat, PollHealth
 from node_agent.in_hand import UnitInHand, UnitsInHand

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gpupool.wire.capabilities import CapabilityClass
 from gpupool.wire.errors import NodeErrorCode
 from gpupool.wire.joining import Doorbell, QueueGrant
 from gpupool.wire.units import Doorway, UnitGrant
+from gpupool.wire.vocabulary import CapabilityClass
 from node_agent.control_plane import ControlPlane
 from node_agent.errors import RecoverableError, UnrecoverableError
 from node_agent.heartbeat import PollHealth

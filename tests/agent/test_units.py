@@ -7,6 +7,7 @@ import pytest
 from gpupool.wire import units as wire
 from gpupool.wire.errors import NodeErrorCode
 from gpupool.wire.failures import FailureCode
+from gpupool.wire.vocabulary import ArtifactKind, UnitRole
 from node_agent.environments.memory import MemoryEnvironments
 from node_agent.sandbox.memory import Script
 from tests.agent.fake_control_plane import FakeControlPlane, unit_id
@@ -34,21 +35,21 @@ def test_a_unit_runs_and_its_outputs_arrive(control_plane: FakeControlPlane, age
 
 
 def test_the_sandbox_gets_what_the_grant_says(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
-    model = wire.NeedOutput(name="model.tar.gz", kind=wire.ArtifactKind.MODEL, download=control_plane.store(b"weights"))
+    model = wire.NeedOutput(name="model.tar.gz", kind=ArtifactKind.MODEL, download=control_plane.store(b"weights"))
     unit = control_plane.add_unit(
-        role=wire.UnitRole.EVALUATE,
+        role=UnitRole.EVALUATE,
         entry="evaluate.py",
         parameters={"epochs": 3},
         args=["--quiet"],
         requirements="requirements.txt",
         required_vram_mb=8000,
-        needs=[wire.NeedInput(unit_name="train", role=wire.UnitRole.TRAIN, outputs=[model])],
+        needs=[wire.NeedInput(unit_name="train", role=UnitRole.TRAIN, outputs=[model])],
     )
     agent.start()
     eventually(lambda: unit.completed)
 
     started = agent.sandbox.started[0]
-    assert (started.spec.role, started.spec.entry, started.spec.args) == (wire.UnitRole.EVALUATE, "evaluate.py", ("--quiet",))
+    assert (started.spec.role, started.spec.entry, started.spec.args) == (UnitRole.EVALUATE, "evaluate.py", ("--quiet",))
     assert started.spec.parameters == {"epochs": 3}
     assert started.spec.has_gpu
     assert started.spec.needs[0].files[0].path.read_bytes() == b"weights"
@@ -58,9 +59,9 @@ def test_the_sandbox_gets_what_the_grant_says(control_plane: FakeControlPlane, a
     assert agent.sandbox.limits[0].wall_seconds == 600
 
 
-@pytest.mark.parametrize("role", [wire.UnitRole.PACKAGE, wire.UnitRole.SELECT])
+@pytest.mark.parametrize("role", [UnitRole.PACKAGE, UnitRole.SELECT])
 def test_the_platforms_own_roles_need_no_environment_and_no_dataset(
-    role: wire.UnitRole, control_plane: FakeControlPlane, agent: AgentInThread
+    role: UnitRole, control_plane: FakeControlPlane, agent: AgentInThread
 ) -> None:
     unit = control_plane.add_unit(role=role, entry=None)
     agent.start(Script(artifacts=()))
@@ -159,7 +160,7 @@ def test_inputs_are_fetched_once_for_many_units(control_plane: FakeControlPlane,
 
 def test_output_over_the_limit_is_not_uploaded(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
     unit = control_plane.add_unit()
-    agent.start(Script(artifacts=(("model.tar.gz", wire.ArtifactKind.MODEL, b"x" * 1_000_001),)))
+    agent.start(Script(artifacts=(("model.tar.gz", ArtifactKind.MODEL, b"x" * 1_000_001),)))
     report = eventually(lambda: unit.failures)[0]
     assert report["code"] == "OUTPUT_TOO_LARGE"
     assert f"/uploads/{unit_id(1)}/1/model.tar.gz" not in control_plane.blobs
@@ -174,7 +175,7 @@ def test_a_defect_in_a_part_ends_the_unit_and_not_the_agent(
 
     agent.environments = BrokenEnvironments(agent.folder)
     broken = control_plane.add_unit(1)
-    fine = control_plane.add_unit(2, role=wire.UnitRole.PACKAGE)
+    fine = control_plane.add_unit(2, role=UnitRole.PACKAGE)
     agent.start()
     assert eventually(lambda: broken.failures)[0]["code"] == "INTERNAL"
     eventually(lambda: fine.completed)

@@ -14,9 +14,9 @@ from gpupool.dispatch.queue import Queue
 from gpupool.dispatch.sqs import SqsQueue
 from gpupool.errors import ValidationFailed
 from gpupool.units.model import Pool
-from gpupool.wire.capabilities import CapabilityClass
 from gpupool.wire.joining import Doorbell
 from gpupool.wire.units import Doorway
+from gpupool.wire.vocabulary import CapabilityClass
 
 BELL = Doorbell(job_id="job", unit_id="job.00001", attempt=0)
 

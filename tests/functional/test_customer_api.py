@@ -14,7 +14,7 @@ from gpupool.artifacts.dynamo import artifact_write
 from gpupool.artifacts.model import Artifact
 from gpupool.objects.store import to_base64
 from gpupool.uploads.model import Upload, UploadKind
-from gpupool.wire.units import ArtifactKind
+from gpupool.wire.vocabulary import ArtifactKind
 from tests.support.deployment import BUCKET, deployed
 from tests.support.events import Answer, invoke, load_event
 from tests.support.packages import a_package

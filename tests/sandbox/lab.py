@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpupool.wire.units import UnitRole
+from gpupool.wire.vocabulary import UnitRole
 from node_agent.environments import EnvironmentStore
 from node_agent.sandbox import Limits, UnitFiles, UnitOutcome, UnitSpec
 from node_agent.sandbox.bubblewrap import BubblewrapSandbox

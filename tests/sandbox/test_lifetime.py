@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpupool.wire.failures import FailureCode
-from gpupool.wire.units import UnitRole
+from gpupool.wire.vocabulary import UnitRole
 from node_agent.sandbox import OutcomeStatus, UnitFiles, UnitSpec
 from node_agent.sandbox.bubblewrap import BubblewrapSandbox
 from tests.sandbox.lab import ROOMY, Lab, package_of, poll, processes_with

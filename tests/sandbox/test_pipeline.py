@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpupool.wire.units import UnitRole
+from gpupool.wire.vocabulary import UnitRole
 from node_agent.sandbox import NeedFile, NeedInput, OutcomeStatus, UnitFiles, UnitOutcome, UnitSpec
 from node_agent.sandbox.bubblewrap import BubblewrapSandbox
 from tests.sandbox.lab import ROOMY, package_of

@@ -10,7 +10,7 @@ from moto import mock_aws
 from gpupool import aws, bootstrap
 from gpupool.settings import settings
 from gpupool.units.model import Pool
-from gpupool.wire.capabilities import CapabilityClass
+from gpupool.wire.vocabulary import CapabilityClass
 from tests.support.tables import TABLES, create_tables
 
 REGION = "us-east-1"

@@ -6,7 +6,8 @@ from typing import Any
 from gpupool.dispatch.model import QueueUrls
 from gpupool.nodes.model import Node, Tier
 from gpupool.units.model import Pool
-from gpupool.wire.capabilities import Capabilities, CapabilityClass, Gpu
+from gpupool.wire.capabilities import Capabilities, Gpu
+from gpupool.wire.vocabulary import CapabilityClass
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NODE_ID = "01890a5d-ac96-774b-bcce-b302099a7f3a"

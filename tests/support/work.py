@@ -5,8 +5,7 @@ from typing import Any
 from gpupool.ids import unit_id
 from gpupool.jobs.model import Job, JobStatus, Quote, Sensitivity, Source
 from gpupool.units.model import Pool, Unit, UnitStatus, Work
-from gpupool.wire.capabilities import CapabilityClass
-from gpupool.wire.units import UnitKind, UnitRole
+from gpupool.wire.vocabulary import CapabilityClass, UnitKind, UnitRole
 from tests.support.nodes import START
 
 JOB_ID = "01890a5d-0000-774b-bcce-b302099a0001"

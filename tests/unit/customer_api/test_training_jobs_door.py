@@ -9,7 +9,7 @@ from gpupool.artifacts.model import Artifact
 from gpupool.jobs.model import JobStatus
 from gpupool.units.model import Failure, UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
-from gpupool.wire.units import ArtifactKind
+from gpupool.wire.vocabulary import ArtifactKind
 from tests.support.customer_door import SEED_SCOPES, Door, Visitor
 from tests.support.work import a_unit
 

@@ -12,9 +12,9 @@ from gpupool.nodes.model import Node, Tier
 from gpupool.nodes.queues import queues_for
 from gpupool.nodes.service import Nodes, NodeTerms, Pairing
 from gpupool.units.model import Pool
-from gpupool.wire.capabilities import CapabilityClass
 from gpupool.wire.joining import PairRequest
 from gpupool.wire.units import HeartbeatRequest
+from gpupool.wire.vocabulary import CapabilityClass
 from gpupool.world import World
 from tests.support.nodes import URLS, a_node, some_capabilities
 

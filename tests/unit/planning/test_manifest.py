@@ -4,7 +4,7 @@ import pytest
 
 from gpupool.planning.manifest import decode_manifest, parse_manifest
 from gpupool.planning.model import Goal, Manifest, ManifestUnit, Strategy
-from gpupool.wire.units import UnitKind
+from gpupool.wire.vocabulary import UnitKind
 from tests.unit.planning.builders import DAG, SINGLE, SWEEP, parsed
 
 

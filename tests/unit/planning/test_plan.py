@@ -8,7 +8,7 @@ import pytest
 from gpupool.errors import ValidationFailed
 from gpupool.planning.model import ManifestUnit, Plan
 from gpupool.planning.plan import check_order, plan
-from gpupool.wire.units import UnitKind, UnitRole
+from gpupool.wire.vocabulary import UnitKind, UnitRole
 from tests.unit.planning.builders import DAG, SINGLE, SWEEP, a_request, parsed
 
 EVALUATE = '[evaluate]\nentry = "evaluate.py"\n'

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gpupool.jobs.model import Quote, QuoteLine
 from gpupool.planning.plan import plan
 from gpupool.planning.pricing import capability_for, charge, credits_max, quote
-from gpupool.wire.capabilities import CapabilityClass
+from gpupool.wire.vocabulary import CapabilityClass
 from tests.unit.planning.builders import SWEEP, a_request, parsed
 
 

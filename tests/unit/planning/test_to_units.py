@@ -7,8 +7,7 @@ from gpupool.jobs.model import Sensitivity
 from gpupool.planning.plan import plan
 from gpupool.planning.to_units import units_of
 from gpupool.units.model import Pool, UnitStatus
-from gpupool.wire.capabilities import CapabilityClass
-from gpupool.wire.units import UnitRole
+from gpupool.wire.vocabulary import CapabilityClass, UnitRole
 from tests.unit.planning.builders import NOW, SINGLE, a_job, a_request, parsed
 
 PLANNED = plan(parsed(SINGLE + '[evaluate]\nentry = "evaluate.py"\n[parameters]\nrate = 1.0'), a_request())

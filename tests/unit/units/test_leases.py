@@ -13,15 +13,8 @@ from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.joining import Doorbell
-from gpupool.wire.units import (
-    ArtifactKind,
-    CompleteRequest,
-    HeartbeatRequest,
-    LogChunk,
-    OutputFile,
-    RunningUnit,
-    UnitGrant,
-)
+from gpupool.wire.units import CompleteRequest, HeartbeatRequest, LogChunk, OutputFile, RunningUnit, UnitGrant
+from gpupool.wire.vocabulary import ArtifactKind
 from tests.factories import SHA256, a_doorway, dag
 from tests.platform import LEASE_SECONDS, Machine, Platform, lease_of
 

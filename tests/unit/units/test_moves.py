@@ -22,7 +22,7 @@ def refusal(unit: Unit | None, worker: Worker = WORKER, *, own_bell: bool = True
     return decide.refuse_claim(unit, worker, own_bell=own_bell, now=NOW)
 
 
-@pytest.mark.parametrize("status", [*FINAL, UnitStatus.WAITING])
+@pytest.mark.parametrize("status", [*sorted(FINAL), UnitStatus.WAITING])
 def test_nobody_is_needed_for_a_unit_that_is_over_or_waits(status: UnitStatus) -> None:
     assert refusal(a_unit(status=status)) is Refusal.GONE
 

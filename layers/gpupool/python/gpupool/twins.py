@@ -18,7 +18,7 @@ from gpupool.transitions.memory import MemoryTransitions
 from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Pool
 from gpupool.uploads.memory import MemoryUploadStore
-from gpupool.wire.capabilities import CapabilityClass
+from gpupool.wire.vocabulary import CapabilityClass
 from gpupool.workflow.memory import MemoryExecutions
 from gpupool.world import World
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from gpupool.wire.units import ArtifactKind
+from gpupool.wire.vocabulary import ArtifactKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from threading import RLock
 from gpupool.clock import Clock
 from gpupool.dispatch.model import QueueUrls, check_doorway
 from gpupool.units.model import Pool
-from gpupool.wire.capabilities import CapabilityClass
 from gpupool.wire.joining import Doorbell
 from gpupool.wire.units import Doorway
+from gpupool.wire.vocabulary import CapabilityClass
 
 
 @dataclass(slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from gpupool.errors import ValidationFailed
 from gpupool.units.model import Pool
-from gpupool.wire.capabilities import CapabilityClass
 from gpupool.wire.units import Doorway
+from gpupool.wire.vocabulary import CapabilityClass
 
 
 @dataclass(frozen=True, slots=True)

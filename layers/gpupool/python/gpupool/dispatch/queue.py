@@ -3,9 +3,9 @@
 from typing import Protocol
 
 from gpupool.units.model import Pool
-from gpupool.wire.capabilities import CapabilityClass
 from gpupool.wire.joining import Doorbell
 from gpupool.wire.units import Doorway
+from gpupool.wire.vocabulary import CapabilityClass
 
 
 class Queue(Protocol):

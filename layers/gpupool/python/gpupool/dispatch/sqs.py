@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from gpupool.dispatch.model import QueueUrls, check_doorway
 from gpupool.dynamo import error_code
 from gpupool.units.model import Pool
-from gpupool.wire.capabilities import CapabilityClass
 from gpupool.wire.joining import Doorbell
 from gpupool.wire.units import Doorway
+from gpupool.wire.vocabulary import CapabilityClass
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

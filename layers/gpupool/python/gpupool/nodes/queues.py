@@ -2,8 +2,9 @@
 
 from gpupool.dispatch.model import QueueUrls
 from gpupool.nodes.model import POOLS_OF, Tier
-from gpupool.wire.capabilities import Capabilities, classes_served_by
+from gpupool.wire.capabilities import Capabilities
 from gpupool.wire.joining import QueueGrant
+from gpupool.wire.vocabulary import classes_served_by
 
 NO_SANDBOX = "none"
 

@@ -1,6 +1,6 @@
 """Bounds of a plan and of its units."""
 
-from gpupool.wire.capabilities import VRAM_FLOOR_MB
+from gpupool.wire.vocabulary import VRAM_FLOOR_MB
 
 MAX_UNITS = 10_000
 MAX_PARAMETER_SETS = 1_000

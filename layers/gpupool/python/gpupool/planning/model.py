@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gpupool.units.model import ParameterValue
-from gpupool.wire.units import UnitKind, UnitRole
+from gpupool.wire.vocabulary import UnitKind, UnitRole
 
 
 class Strategy(StrEnum):

@@ -4,7 +4,7 @@ import math
 
 from gpupool.jobs.model import Quote, QuoteLine
 from gpupool.planning.model import Plan
-from gpupool.wire.capabilities import CapabilityClass, class_for_vram
+from gpupool.wire.vocabulary import CapabilityClass, class_for_vram
 
 CREDITS_PER_MINUTE: dict[CapabilityClass, int] = {
     CapabilityClass.CPU: 1,

@@ -10,7 +10,7 @@ from typing import Any
 
 from gpupool.planning.model import Goal, Manifest, ManifestUnit, Strategy
 from gpupool.planning.parameters import float_names, with_floats
-from gpupool.wire.units import UnitKind
+from gpupool.wire.vocabulary import UnitKind
 
 _FLOATS = "float_parameters"
 

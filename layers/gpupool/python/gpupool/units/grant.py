@@ -5,15 +5,8 @@ from collections.abc import Callable
 from gpupool.artifacts.model import Artifact
 from gpupool.jobs.model import Job, Source
 from gpupool.units.model import LeaseState, Unit
-from gpupool.wire.units import (
-    ArtifactKind,
-    DatasetInput,
-    Download,
-    Limits,
-    NeedInput,
-    NeedOutput,
-    UnitGrant,
-)
+from gpupool.wire.units import DatasetInput, Download, Limits, NeedInput, NeedOutput, UnitGrant
+from gpupool.wire.vocabulary import ArtifactKind
 
 _MEMORY_MB = 8_192
 _PROCESSES = 256

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from gpupool.wire.capabilities import CapabilityClass
 from gpupool.wire.failures import Blame, FailureCode
-from gpupool.wire.units import UnitKind, UnitRole
+from gpupool.wire.vocabulary import CapabilityClass, UnitKind, UnitRole
 
 ParameterValue = str | int | float | bool
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from pydantic import Field
 
 from gpupool.wire.base import Message
-from gpupool.wire.capabilities import Capabilities, CapabilityClass
+from gpupool.wire.capabilities import Capabilities
+from gpupool.wire.vocabulary import CapabilityClass
 
 
 class PairRequest(Message):

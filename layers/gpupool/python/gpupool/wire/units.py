@@ -8,31 +8,7 @@ from pydantic import AfterValidator, Field
 
 from gpupool.wire.base import Message, Metrics, UnitId
 from gpupool.wire.failures import FailureCode
-
-
-class UnitKind(StrEnum):
-    """What a unit mainly needs."""
-
-    CPU = "cpu"
-    GPU = "gpu"
-
-
-class UnitRole(StrEnum):
-    """What the unit does; prepare, package and select are the platform's own code, the rest runs the package's."""
-
-    PREPARE = "prepare"
-    TRAIN = "train"
-    EVALUATE = "evaluate"
-    PACKAGE = "package"
-    SELECT = "select"
-    RUN = "run"
-
-
-class ArtifactKind(StrEnum):
-    CHECKPOINT = "checkpoint"
-    MODEL = "model"
-    METRICS = "metrics"
-    LOGS = "logs"
+from gpupool.wire.vocabulary import ArtifactKind, UnitKind, UnitRole
 
 
 class Doorway(Message):

@@ -11,7 +11,7 @@ from gpupool.planning.limits import PLATFORM_STEP_SECONDS
 from gpupool.planning.model import Manifest, PlannedUnit, PlanRequest
 from gpupool.planning.parameters import Parameters, merged
 from gpupool.planning.tables import Table
-from gpupool.wire.units import UnitKind, UnitRole
+from gpupool.wire.vocabulary import UnitKind, UnitRole
 
 
 @dataclass(frozen=True, slots=True)

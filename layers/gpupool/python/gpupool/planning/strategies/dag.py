@@ -9,7 +9,7 @@ from gpupool.planning.model import Manifest, ManifestUnit, PlannedUnit, PlanRequ
 from gpupool.planning.parameters import NAME, NAME_RULE, merged, read_parameters
 from gpupool.planning.strategies.base import StrategyRules
 from gpupool.planning.tables import Table, advice, pointed, refusal, shown
-from gpupool.wire.units import UnitKind, UnitRole
+from gpupool.wire.vocabulary import UnitKind, UnitRole
 
 # A need's outputs lie beside the data set, in a folder named after the unit.
 _RESERVED = "training"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from gpupool.planning.model import Manifest, PlannedUnit, PlanRequest
 from gpupool.planning.strategies.base import StrategyRules, lane, platform_step, required_entry
 from gpupool.planning.tables import Table
-from gpupool.wire.units import UnitRole
+from gpupool.wire.vocabulary import UnitRole
 
 
 def plan(manifest: Manifest, request: PlanRequest) -> tuple[PlannedUnit, ...]:

@@ -12,7 +12,7 @@ from gpupool.planning.parameters import MAX_PARAMETERS, Parameters, read_paramet
 from gpupool.planning.strategies.base import StrategyRules, lane, platform_step, required_entry
 from gpupool.planning.strategies.single import read_lane
 from gpupool.planning.tables import Table, pointed, refusal, shown, type_name
-from gpupool.wire.units import UnitRole
+from gpupool.wire.vocabulary import UnitRole
 
 
 def plan(manifest: Manifest, request: PlanRequest) -> tuple[PlannedUnit, ...]:
