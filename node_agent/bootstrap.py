@@ -3,6 +3,8 @@
 import functools
 import threading
 
+import urllib3
+
 from gpupool.wire.capabilities import Capabilities, Gpu
 from gpupool.wire.joining import CredentialsRequest, CredentialsResponse
 from node_agent.agent import Parts
@@ -58,9 +60,9 @@ def build_parts(
     pool = new_pool()
     control_plane = ControlPlane(api=identity.api, device_key=identity.device_key, pool=pool)
     keeper = _new_keeper(settings, control_plane, gpus)
-    in_hand = UnitsInHand()
+    inbox, in_hand = SqsInbox(keeper, poll_seconds=settings.poll_seconds), UnitsInHand()
     tools = Tools(
-        cache=Cache(settings.cache_root, limit_bytes=settings.cache_limit_mb * BYTES_PER_MB, pool=pool),
+        cache=_new_cache(settings, pool),
         environments=environments,
         sandbox=sandbox,
         reporter=Reporter(control_plane, pool=pool),
@@ -86,16 +88,14 @@ def build_parts(
         shipper=shipper,
         tools=tools,
         lanes=lanes_for(cpu_slots=settings.cpu_slots, has_gpu=bool(gpus)),
-        new_poller=functools.partial(
-            Poller,
-            inbox=SqsInbox(keeper, poll_seconds=settings.poll_seconds),
-            control_plane=control_plane,
-            health=health,
-            stopping=stopping,
-        ),
+        new_poller=functools.partial(Poller, inbox=inbox, control_plane=control_plane, health=health, stopping=stopping),
         stopping=stopping,
         write_status=status.note,
     )
+
+
+def _new_cache(settings: Settings, pool: urllib3.PoolManager) -> Cache:
+    return Cache(settings.cache_root, limit_bytes=settings.cache_limit_mb * BYTES_PER_MB, pool=pool)
 
 
 def _new_keeper(settings: Settings, control_plane: ControlPlane, gpus: list[Gpu]) -> CredentialKeeper:
