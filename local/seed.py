@@ -36,7 +36,7 @@ def ensure_customer(secrets: Secrets, *, api: str, environment: dict[str, str]) 
     if secrets.customer_api_key is not None:
         return secrets
     password = secrets.customer_password or random.token_urlsafe(18)
-    operator("customer", "--email", EMAIL, "--password", password, "--credits", str(CREDITS), environment=environment)
+    operator("customer", "--email", EMAIL, f"--password={password}", "--credits", str(CREDITS), environment=environment)
     login = post(f"{api}/api/v1/customer/auth/login", body={"email": EMAIL, "password": password})
     wanted: dict[str, object] = {"name": "laptop", "scopes": list(SCOPES)}
     key = post(f"{api}/api/v1/customer/api-keys", body=wanted, token=str(login["session_token"]))

@@ -5,6 +5,7 @@
 | T1 | statements that deny `aws:SecureTransport = false` are left out | over the emulator's plain HTTP they deny everything |
 | T2 | `states:SendTask*` is granted on `*` | AWS checks it on the machine's ARN, the emulator on `*`, which no ARN matches |
 | T3 | the HTTP API gets the tag `ms-custom-id` | the API keeps its address when the stack is made anew |
+| T4 | alarms over metric math are left out | the emulator refuses the whole template for them |
 
 The layer with third-party packages needs no transform: stage `local` is synthesised with `bundle_deps=false`, and the
 handlers run on the project's environment. Tables get their TTL after the deployment (`deploy.apply_ttl`), because the
@@ -26,6 +27,7 @@ def for_emulator(template: Template) -> Template:
     drop_secure_transport_denials(local)
     widen_task_answers(local)
     pin_api_id(local)
+    drop_metric_math_alarms(local)
     return local
 
 
@@ -88,3 +90,12 @@ def pin_api_id(template: Template) -> None:
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::ApiGatewayV2::Api":
             resource["Properties"].setdefault("Tags", {})["ms-custom-id"] = API_ID
+
+
+def drop_metric_math_alarms(template: Template) -> None:
+    """T4. Nothing in the stack refers to an alarm."""
+    template["Resources"] = {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if resource["Type"] != "AWS::CloudWatch::Alarm" or "Metrics" not in resource["Properties"]
+    }

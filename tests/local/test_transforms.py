@@ -56,3 +56,13 @@ def test_api_is_pinned_and_the_given_template_stays_as_it_is() -> None:
 
     assert local["Resources"]["Api"]["Properties"]["Tags"] == {"ms-custom-id": API_ID}
     assert template["Resources"]["Api"]["Properties"] == {}
+
+
+def test_only_alarms_over_metric_math_are_left_out() -> None:
+    math = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Metrics": [{"Expression": "a / b"}]}}
+    plain = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "Errors"}}
+    table = {"Type": "AWS::DynamoDB::Table", "Properties": {"Metrics": []}}
+
+    resources = for_emulator({"Resources": {"Math": math, "Plain": plain, "Table": table}})["Resources"]
+
+    assert set(resources) == {"Plain", "Table"}
