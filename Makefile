@@ -8,7 +8,7 @@ PYTEST_WORKERS ?= 2
 export PYTHONPATH := .:layers/gpupool/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup sandbox up down demo test check fast-tests stack-tests sandbox-tests bench lock clean
+.PHONY: help setup sandbox up down demo node customer test check fast-tests stack-tests sandbox-tests bench lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ down: $(STAMP) ## Stop the local stack; its state is kept
 
 demo: setup ## Train an example on two local nodes, shown live (EXAMPLE=digits-mlp | digits-sweep | char-lm)
 	@$(BIN)/python -m local.demo $(EXAMPLE)
+
+node: setup ## Pair a node with the running stack and run it until Ctrl-C (NAME=mine)
+	@$(BIN)/python -m local.nodes $(or $(NAME),mine)
 
 customer: $(STAMP) ## Create a customer on the running stack: make customer EMAIL=... PASSWORD=... CREDITS=...
 	@set -a; . .local/stack.env; set +a; \

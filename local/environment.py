@@ -44,7 +44,7 @@ def customer_variables(secrets: Secrets, *, endpoint: str) -> dict[str, str]:
 
 def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
     """Write `NAME=value` lines, quoted for a shell: `set -a; . .local/stack.env; set +a`. Only the owner may read it."""
-    lines = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    lines = ["# A node for this stack: make node", *(f"{name}={shlex.quote(value)}" for name, value in variables.items())]
     write_private(path, "\n".join(lines) + "\n")
 
 
@@ -54,5 +54,5 @@ def read_env_file(path: Path) -> dict[str, str]:
         text = path.read_text()
     except FileNotFoundError:
         return {}
-    pairs = (word.partition("=") for word in shlex.split(text))
+    pairs = (word.partition("=") for word in shlex.split(text, comments=True))
     return {name: value for name, _, value in pairs}

@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from local.demo.nodes import start_node
+from local.nodes import start_node
 from local.testing import private_stack
 
 TARGET_CPU_PERCENT = 1.0

@@ -18,13 +18,13 @@ from rich.table import Table
 from local import bringup, process
 from local.bringup import LocalStack, Wishes
 from local.demo.client import ApiError, CustomerClient
-from local.demo.nodes import Node, NodeError, start_node
 from local.demo.probe import measure_dispatch
 from local.demo.report import build_report, draw_curve, selection_of
 from local.demo.screen import render
 from local.demo.session import StuckError, Watched, submit_example, watch
 from local.deploy import DeployError
 from local.layout import DEFAULT_LAYOUT, Layout
+from local.nodes import Node, NodeError, start_node
 from local.process import EmulatorError
 from local.seed import SeedError
 from local.synth import SynthError

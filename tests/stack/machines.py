@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from local.bringup import LocalStack
-from local.demo.nodes import Node, agent_environment, start_node
+from local.nodes import Node, agent_environment, start_node
 from tests.stack.waiting import eventually
 
 _SLOTS = 2
