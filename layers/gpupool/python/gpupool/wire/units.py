@@ -94,6 +94,20 @@ class Lease(Message):
     lease_token: str = Field(max_length=64)
 
 
+class InputsRequest(Message):
+    """``POST /api/v1/node/units/{unit_id}/inputs``: the URLs of a grant live minutes, a large download takes longer."""
+
+    lease: Lease
+
+
+class InputsResponse(Message):
+    """The inputs of the held unit again, with fresh URLs; content and order are those of the grant."""
+
+    package: Download
+    dataset: DatasetInput
+    needs: list[NeedInput]
+
+
 class Progress(Message):
     """Where a running unit stands; kept on its row, newest wins."""
 
