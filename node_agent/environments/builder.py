@@ -41,6 +41,7 @@ _PASSED_ON = (
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _BUILD_SECONDS = 1800.0
 _POLL_SECONDS = 0.5
+_READ_LOG_BYTES = 256_000  # its end names the cause; pip can be made to say very much before
 _PIP_EXIT_NO_MATCH = "No matching distribution found for "
 
 
@@ -168,10 +169,12 @@ def _refuse_too_large(job: Build) -> None:
 
 def _reason(log: Path) -> str:
     """Pip's own sentence, without the addresses of the owner's index."""
-    lines = log.read_text(errors="replace").splitlines()
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _READ_LOG_BYTES))
+        lines = file.read(_READ_LOG_BYTES).decode("utf-8", "replace").splitlines()
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     for line in errors:
         if line.startswith(_PIP_EXIT_NO_MATCH):
-            wish = line.removeprefix(_PIP_EXIT_NO_MATCH)
+            wish = line.removeprefix(_PIP_EXIT_NO_MATCH)[:300]
             return f"There is no wheel for the requirement {wish} and this Python. Packages are installed from wheels only."
     return f"The requirements cannot be installed: {(errors or lines or ['pip said nothing'])[-1][:300]}"

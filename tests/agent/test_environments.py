@@ -1,7 +1,9 @@
 """What a package may ask for, and environments that are built once, kept and evicted."""
 
 import os
+import struct
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -9,7 +11,14 @@ import pytest
 
 from node_agent.environments import EnvironmentAbandonedError, EnvironmentFailedError, EnvironmentStore
 from node_agent.environments.builder import Build, build_environment, pip_words, sandbox_words
-from node_agent.environments.requirements import MAX_FILE_BYTES, fingerprint, normalised, read_requirements
+from node_agent.environments.requirements import (
+    MAX_DIRECTORY_BYTES,
+    MAX_FILE_BYTES,
+    MAX_TEXT_LINES,
+    fingerprint,
+    normalised,
+    read_requirements,
+)
 from node_agent.sandbox.environment_lock import in_use, mark_of
 
 
@@ -59,6 +68,54 @@ def test_too_many_lines_are_refused() -> None:
         normalised("\n".join(f"p{number}" for number in range(501)))
 
 
+def test_comments_count_as_lines_too() -> None:
+    assert normalised("# nothing\n" * MAX_TEXT_LINES) == ()
+    with pytest.raises(EnvironmentFailedError, match="more than"):
+        normalised("\n" * (MAX_TEXT_LINES + 1))
+
+
+@pytest.mark.parametrize("line", ["a" + " " * 1300 + "b", "a" * 301, "a[" + "b, " * 150 + "b]", "a" + ",>=1" * 100])
+def test_a_long_line_is_refused(line: str) -> None:
+    with pytest.raises(EnvironmentFailedError, match="longer than 300 characters"):
+        normalised(line)
+
+
+def test_a_long_comment_is_no_long_line() -> None:
+    assert normalised("numpy" + " " * 5000 + "# " + "x" * 5000) == ("numpy",)
+
+
+_HOSTILE = [
+    "a" + " " * 297 + "b",
+    "a" + "\t " * 148 + "b",
+    "a" * 299 + "!",
+    "a-" * 149 + "!",
+    "a[" + "b," * 148 + "!",
+    "a[" + "b ,  " * 59 + "!",
+    "a" + ">=1," * 74 + "!",
+    "a" + " >= 1 ," * 42 + "!",
+    "a ==" + " " * 290 + "@",
+    "a[" + " " * 290 + "!",
+]
+
+
+@pytest.mark.parametrize("line", _HOSTILE)
+def test_reading_hostile_lines_takes_no_time(line: str) -> None:
+    seconds: list[float] = []
+
+    def read() -> None:
+        started = time.thread_time()
+        for _ in range(500):
+            with pytest.raises(EnvironmentFailedError, match="is refused"):
+                normalised(line)
+        seconds.append(time.thread_time() - started)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(20)
+    assert seconds, "still reading"
+    assert seconds[0] < 2.0
+
+
 def _package(path: Path, content: bytes) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("requirements.txt", content)
@@ -81,6 +138,24 @@ def test_a_missing_file_and_a_broken_zip(tmp_path: Path) -> None:
     (tmp_path / "broken").write_bytes(b"PK")
     with pytest.raises(EnvironmentFailedError, match="cannot be read"):
         read_requirements(tmp_path / "broken", "requirements.txt")
+
+
+def test_a_member_that_would_choose_its_own_memory_is_not_opened(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "p", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("requirements.txt", "six\n")
+    with pytest.raises(EnvironmentFailedError, match="cannot be read"):
+        read_requirements(tmp_path / "p", "requirements.txt")
+
+
+def test_a_package_with_an_endless_list_of_files_is_refused(tmp_path: Path) -> None:
+    size = MAX_DIRECTORY_BYTES + 1
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0)
+    with (tmp_path / "p").open("wb") as file:
+        file.truncate(size)
+        file.seek(size)
+        file.write(end)
+    with pytest.raises(EnvironmentFailedError, match="list of files"):
+        read_requirements(tmp_path / "p", "requirements.txt")
 
 
 def test_a_fingerprint_tells_wishes_and_interpreters_apart() -> None:
