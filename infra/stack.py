@@ -68,6 +68,8 @@ class GpuPoolStack(Stack):
         units.let_read(rooms.customer_api)
         # Its core is built with every store of the outbox; it calls only that of the jobs, so the name is all it gets.
         rooms.on_job_written.know({units.variable: units.name})
+        # Likewise: the steps share one core, and only the plan reads a package.
+        rooms.advance_job.know({self.tables["uploads"].variable: self.tables["uploads"].name})
 
     def _grant_accounts_and_money(self) -> None:
         customer, node, close = self.rooms.customer_api, self.rooms.node_api, self.rooms.close_job
@@ -76,10 +78,11 @@ class GpuPoolStack(Stack):
         self.tables["keys"].let_query_indexes(customer)
         self.tables["keys"].let_delete(customer)
         self.tables["uploads"].let_read_and_write(customer, close)
+        self.tables["uploads"].let_read(self.rooms.plan_job)
         self.tables["uploads"].let_delete(customer)
         self.tables["artifacts"].let_read(customer)
         self.tables["artifacts"].let_read_and_write(node)
-        self.tables["ledger"].let_read_and_write(customer, close, self.rooms.on_unit_written)
+        self.tables["ledger"].let_read_and_write(customer, close, self.rooms.advance_job, self.rooms.on_unit_written)
         self.tables["ledger"].let_query_indexes(customer)
         self.tables["nodes"].let_read_and_write(node)
         self.tables["nodes"].let_delete(node)

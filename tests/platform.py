@@ -135,7 +135,7 @@ class Execution:
         elif self.at is At.ADVANCE:
             self.tokens.append(f"{self.job_id}/{len(self.tokens)}")
             self.at = At.WAITING
-            self.workflow.advance(self.job_id, self.tokens[-1])
+            self.workflow.advance(self.job_id, self.tokens[-1], entered=f"{len(self.tokens):05d}")
         elif self.at is At.CLOSE:
             self.workflow.close(self.job_id, self.outcome)
             self.at = At.ENDED

@@ -55,7 +55,6 @@ def _job(customer_id: str, core: CustomerCore) -> Job:
         status=JobStatus.RUNNING,
         dataset=_SOURCE,
         package=_SOURCE,
-        manifest={},
         required_vram_mb=0,
         required_disk_mb=512,
         max_runtime_seconds=600,

@@ -1,4 +1,5 @@
-"""Step ``Advance``: ``{"job_id", "task_token"}`` in. The step ends when somebody answers the token, not when this returns."""
+"""Step ``Advance``: ``{"job_id", "task_token", "entered", "retry"}`` in. The step ends when somebody answers the token, not
+when this returns."""
 
 from typing import Any
 
@@ -14,4 +15,5 @@ log = logger()
 def handler(event: dict[str, Any], _context: LambdaContext) -> None:
     job_id = str(event["job_id"])
     log.append_keys(job_id=job_id)
-    bootstrap.workflow().advance(job_id, str(event["task_token"]))
+    entered = f"{event['entered']}#{int(event['retry']):05d}"
+    bootstrap.workflow().advance(job_id, str(event["task_token"]), entered=entered)

@@ -165,7 +165,12 @@ class _Definition:
                 lambda_function=room.function,
                 integration_pattern=sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
                 payload=sfn.TaskInput.from_object(
-                    {"job_id": sfn.JsonPath.string_at("$.job_id"), "task_token": sfn.JsonPath.task_token}
+                    {
+                        "job_id": sfn.JsonPath.string_at("$.job_id"),
+                        "task_token": sfn.JsonPath.task_token,
+                        "entered": sfn.JsonPath.state_entered_time,
+                        "retry": sfn.JsonPath.number_at("$$.State.RetryCount"),
+                    }
                 ),
                 retry_on_service_exceptions=False,
                 task_timeout=sfn.Timeout.duration(wake_after),

@@ -8,7 +8,7 @@ import pytest
 from gpupool.jobs.model import LIVE, JobStatus, Quote, QuoteLine
 from gpupool.transitions.store import Ending
 from tests.contract.both import Stores, a_submitted_job, opened
-from tests.factories import CUSTOMER_ID, NOW, a_manifest
+from tests.factories import CUSTOMER_ID, NOW
 
 LATER = NOW + timedelta(seconds=60)
 
@@ -26,9 +26,7 @@ def end(stores: Stores, job_id: str, status: JobStatus = JobStatus.CANCELLED) ->
 
 
 def test_a_job_comes_back_as_it_was_written(stores: Stores) -> None:
-    job = stores.submitted(
-        manifest=a_manifest(), parameters={"rate": 0.5, "deep": True}, quote=Quote(30, (QuoteLine("cpu", 3, 30),))
-    )
+    job = stores.submitted(parameters={"rate": 0.5, "deep": True}, quote=Quote(30, (QuoteLine("cpu", 3, 30),)))
     assert stores.jobs.get(job.id) == job
 
 
@@ -36,7 +34,7 @@ def test_a_job_that_is_not_there_is_none_and_cannot_be_moved(stores: Stores) -> 
     assert stores.jobs.get("nobody") is None
     assert stores.jobs.begin_planning("nobody") is None
     assert stores.jobs.begin_running("nobody", units_total=1, at=NOW) is None
-    assert stores.jobs.park("nobody", task_token="t") is None
+    assert stores.jobs.park("nobody", task_token="t", entered="00001") is None
     assert stores.jobs.request_cancel("nobody", at=NOW) is None
     assert stores.jobs.get("nobody") is None
 
@@ -80,14 +78,25 @@ def test_an_ended_job_does_not_move(stores: Stores, status: JobStatus) -> None:
 
 def test_the_last_token_parked_counts_and_the_answer_shows_the_row(stores: Stores) -> None:
     job = stores.submitted()
-    stores.jobs.park(job.id, task_token="first")
+    stores.jobs.park(job.id, task_token="first", entered="00001")
     stores.jobs.request_cancel(job.id, at=NOW)
 
-    parked = stores.jobs.park(job.id, task_token="second")
+    parked = stores.jobs.park(job.id, task_token="second", entered="00002")
 
     assert parked is not None
     assert (parked.task_token, parked.cancel_requested_at) == ("second", NOW)
     assert stores.jobs.get(job.id) == parked
+
+
+def test_an_earlier_wait_cannot_be_parked_over_a_later_one(stores: Stores) -> None:
+    job = stores.submitted()
+    parked = stores.jobs.park(job.id, task_token="later", entered="2026-01-01T00:00:01.000Z#00000")
+
+    assert stores.jobs.park(job.id, task_token="earlier", entered="2026-01-01T00:00:00.999Z#00003") is None
+    assert stores.jobs.get(job.id) == parked
+    again = stores.jobs.park(job.id, task_token="retried", entered="2026-01-01T00:00:01.000Z#00001")
+    assert again is not None
+    assert again.task_token == "retried"
 
 
 @pytest.mark.parametrize("planned", [0, 1, 2])

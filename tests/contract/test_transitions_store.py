@@ -206,12 +206,12 @@ FAILURE = Failure(FailureCode.NO_MODEL, Blame.USER, "It wrote no model.", "unit"
 )
 def test_an_end_releases_the_hold_and_frees_the_uploads(stores: Stores, status: JobStatus, failure: Failure | None) -> None:
     job = stores.submitted()
-    stores.jobs.park(job.id, task_token="token")
+    stores.jobs.park(job.id, task_token="token", entered="00001")
 
     assert stores.transitions.close(job, ending(job, status, failure=failure))
 
     closed = stores.jobs.get(job.id)
-    assert closed == replace(job, status=status, failure=failure, finished_at=LATER, task_token=None)
+    assert closed == replace(job, status=status, failure=failure, finished_at=LATER, task_token=None, parked_at="00001")
     assert stores.ledger.balance(CUSTOMER_ID).held == 0
     assert live_jobs(stores) == [set(), set()]
 

@@ -7,19 +7,18 @@ from gpupool.ids import unit_id
 from gpupool.jobs.model import Job
 from gpupool.ledger.model import EntryKind, Transfer, hold
 from gpupool.units.model import Unit
-from gpupool.uploads.model import UploadKind
 from tests.contract.both import a_submitted_job
-from tests.factories import CUSTOMER_ID, NOW, a_grant, a_manifest, an_upload
+from tests.factories import CUSTOMER_ID, NOW, SINGLE, a_grant, a_package, an_upload
 from tests.support.work import JOB_ID
 
 
-def given_a_job(**changes: Any) -> Job:
+def given_a_job(*, package: str | None = SINGLE, **changes: Any) -> Job:
     """A submitted job with its hold and its uploads in use."""
     ports = bootstrap.ports()
-    for upload in (an_upload(), an_upload(id="package-1", kind=UploadKind.TRAINING_PACKAGE)):
+    for upload in (an_upload(), a_package(package)):
         ports.uploads.add(upload)
     ports.ledger.post(a_grant())
-    job = a_submitted_job(**({"manifest": a_manifest()} | changes))
+    job = a_submitted_job(**changes)
     price = hold(customer_id=CUSTOMER_ID, job_id=job.id, amount=job.quote.credits, at=NOW)
     ports.transitions.submit(job, hold=price, record=None)
     return job

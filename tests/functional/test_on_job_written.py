@@ -34,7 +34,7 @@ def test_a_new_job_starts_its_execution_once(executions: Executions, load_event:
 
 def test_a_cancel_wakes_the_execution(executions: Executions, load_event: Load) -> None:
     given_a_running_job(a_unit())
-    bootstrap.ports().jobs.park(JOB_ID, task_token=executions.start(JOB_ID))
+    bootstrap.ports().jobs.park(JOB_ID, task_token=executions.start(JOB_ID), entered="00001")
     bootstrap.ports().jobs.request_cancel(JOB_ID, at=NOW)
 
     for _ in range(2):
@@ -48,7 +48,7 @@ def test_the_token_of_now_is_woken_and_not_that_of_the_record(executions: Execut
     event = load_event("on_job_written.cancel_requested")
     token = executions.start(JOB_ID)
     assert event["Records"][0]["dynamodb"]["NewImage"]["task_token"] != {"S": token}
-    bootstrap.ports().jobs.park(JOB_ID, task_token=token)
+    bootstrap.ports().jobs.park(JOB_ID, task_token=token, entered="00001")
 
     assert handler(event, FakeLambdaContext()) == NO_FAILURES
 
@@ -64,7 +64,7 @@ def test_a_cancel_of_a_job_that_has_ended_or_never_waited_wakes_nobody(execution
 
 def test_other_writes_start_and_wake_nothing(executions: Executions, load_event: Load) -> None:
     given_a_running_job(a_unit())
-    bootstrap.ports().jobs.park(JOB_ID, task_token=executions.start("some-execution"))
+    bootstrap.ports().jobs.park(JOB_ID, task_token=executions.start("some-execution"), entered="00001")
 
     assert handler(load_event("on_job_written.nothing_to_do"), FakeLambdaContext()) == NO_FAILURES
 

@@ -46,7 +46,7 @@ def test_a_queued_unit_rings_its_bell(executions: Executions, load_event: Load, 
 
 def test_a_completed_unit_is_paid_opens_the_next_and_wakes_the_execution(executions: Executions, load_event: Load) -> None:
     given_a_running_job(DONE, waiting(1, 0))
-    bootstrap.ports().jobs.park(JOB_ID, task_token=executions.start(JOB_ID))
+    bootstrap.ports().jobs.park(JOB_ID, task_token=executions.start(JOB_ID), entered="00001")
 
     assert deliver(load_event("on_unit_written.completed")) == NO_FAILURES
 
@@ -58,7 +58,7 @@ def test_a_completed_unit_is_paid_opens_the_next_and_wakes_the_execution(executi
 
 def test_a_completed_unit_that_opens_nothing_wakes_nobody(executions: Executions, load_event: Load) -> None:
     given_a_running_job(DONE, waiting(1, 0, 2), waiting(2))
-    bootstrap.ports().jobs.park(JOB_ID, task_token=executions.start(JOB_ID))
+    bootstrap.ports().jobs.park(JOB_ID, task_token=executions.start(JOB_ID), entered="00001")
 
     assert deliver(load_event("on_unit_written.completed")) == NO_FAILURES
 
@@ -78,7 +78,7 @@ def test_a_record_delivered_again_and_again_pays_once(executions: Executions, lo
 
 def test_a_failed_unit_wakes_the_execution_and_costs_nothing(executions: Executions, load_event: Load) -> None:
     given_a_running_job(a_unit(0, status=UnitStatus.FAILED))
-    bootstrap.ports().jobs.park(JOB_ID, task_token=executions.start(JOB_ID))
+    bootstrap.ports().jobs.park(JOB_ID, task_token=executions.start(JOB_ID), entered="00001")
 
     assert deliver(load_event("on_unit_written.failed")) == NO_FAILURES
 

@@ -61,11 +61,12 @@ EXPECTED: dict[str, Grants] = {
         "node role": {"sts:AssumeRole"},
         **_on_job_queues("sqs:ChangeMessageVisibility", "sqs:DeleteMessage"),
     },
-    "plan_job": {"*": TRACE, "Table:jobs": READ_WRITE, "Table:units": READ_WRITE},
+    "plan_job": {"*": TRACE, "Table:jobs": READ_WRITE, "Table:units": READ_WRITE, "Table:uploads": READ},
     "advance_job": {
         "*": TRACE,
         "Table:jobs": READ_WRITE,
         "Table:units": READ_WRITE,
+        "Table:ledger": READ_WRITE,
         MACHINE: {"states:SendTaskSuccess"},
     },
     "close_job": {

@@ -45,7 +45,12 @@ def test_steps_call_their_function(prod: Synthesised, state: str, room: str, pay
 def test_advance_waits_for_its_token(prod: Synthesised) -> None:
     step = _state(prod, "Advance")
     assert step["Resource"].endswith(":states:::lambda:invoke.waitForTaskToken")
-    assert step["Parameters"]["Payload"] == {"job_id.$": "$.job_id", "task_token.$": "$$.Task.Token"}
+    assert step["Parameters"]["Payload"] == {
+        "job_id.$": "$.job_id",
+        "task_token.$": "$$.Task.Token",
+        "entered.$": "$$.State.EnteredTime",
+        "retry.$": "$$.State.RetryCount",
+    }
 
 
 @pytest.mark.parametrize("state", TASKS)

@@ -112,4 +112,10 @@ class Workshop:
         """Return when the emulator has written down everything that was there when this was called."""
         snapshot = self.emulator.layout.state / "services" / "snapshot.json"
         asked = time.time()
-        eventually(lambda: snapshot.exists() and snapshot.stat().st_mtime > asked + 0.5, seconds=30)
+
+        def written() -> bool:
+            # A snapshot follows a request. One that was being taken when this was called may be the last for a while.
+            self.client("sqs").list_queues()
+            return snapshot.exists() and snapshot.stat().st_mtime > asked + 0.5
+
+        eventually(written, seconds=30)

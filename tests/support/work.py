@@ -31,7 +31,6 @@ def a_job(**changes: Any) -> Job:
         "status": JobStatus.RUNNING,
         "dataset": a_source("dataset.zip"),
         "package": a_source("package.zip"),
-        "manifest": {},
         "required_vram_mb": 0,
         "required_disk_mb": 100,
         "max_runtime_seconds": 600,

@@ -44,7 +44,6 @@ def a_job(**overrides: Any) -> Job:
         "status": JobStatus.PLANNING,
         "dataset": source,
         "package": source,
-        "manifest": {},
         "required_vram_mb": 8_000,
         "required_disk_mb": 1_024,
         "max_runtime_seconds": 600,

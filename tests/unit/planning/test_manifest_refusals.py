@@ -115,15 +115,20 @@ SWEEPS = [
     (SWEEP + "grid = {'a b' = [1]}", "/sweep/grid/a b/0", "must start with a letter"),
     (SWEEP + "list = []", "/sweep/list", "at least one"),
     (SWEEP + "list = [{a = 1}, {}]", "/sweep/list", "at least one"),
-    (SWEEP + f"list = [{'{a = 1},' * 1_001}]", "/sweep/list", "at most 1000"),
+    (SWEEP + f"list = [{'{a = 1},' * 101}]", "/sweep/list", "at most 100"),
+    (SWEEP + f"list = [{'{a = 1},' * 51}]\n[evaluate]\nentry = 'a.py'", "/sweep/list", "at most 50"),
     (
-        SWEEP + f"grid = {{a = {list(range(7))}, b = {list(range(11))}, c = {list(range(13))}}}",
+        SWEEP + f"grid = {{a = {list(range(3))}, b = {list(range(5))}, c = {list(range(7))}}}",
         "/sweep/grid",
-        "1001 parameter sets",
+        "105 parameter sets",
     ),
     (SWEEP + "grid = {" + ", ".join(f"p{n} = [1, 2]" for n in range(60)) + "}", "/sweep/grid", "too many"),
     (SWEEP + "grid = {" + ", ".join(f"p{n} = [1]" for n in range(101)) + "}", "/sweep/grid", "at most 100"),
-    (SWEEP + f"grid = {{a = {list(range(1_000))}, b = ['{'x' * 300}']}}", "", "fewer or shorter parameters"),
+    (
+        SWEEP + f"grid = {{a = {list(range(100))}, " + ", ".join(f"t{n} = ['{'x' * 900}']" for n in range(3)) + "}",
+        "",
+        "fewer or shorter parameters",
+    ),
 ]
 DAGS = [
     (DAG, "/units", "a dag needs units"),

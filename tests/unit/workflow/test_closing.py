@@ -1,11 +1,12 @@
 """Ending a job: whatever races with it, every completed unit is paid once and the hold comes back once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from gpupool.jobs.model import JobStatus
-from gpupool.ledger.model import EntryKind
+from gpupool.jobs.model import JobStatus, Quote
+from gpupool.ledger.model import EntryKind, hold
 from gpupool.units.model import UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
 from gpupool.workflow.model import Outcome
@@ -212,3 +213,22 @@ def test_the_first_of_several_failures_is_the_jobs() -> None:
     failure = platform.job(job).failure
     assert failure is not None
     assert (failure.code, failure.unit_id) == (FailureCode.NO_MODEL, second.unit_id)
+
+
+def test_a_job_whose_plan_became_dearer_than_its_quote_fails_and_costs_nothing() -> None:
+    platform = Platform()
+    job = platform.submit()
+    cheaper = replace(platform.job(job), quote=Quote(job.quote.credits - 1))
+    platform.ports.world.jobs[job.id] = cheaper
+    entries = platform.ports.world.transfers[CUSTOMER_ID]
+    held = hold(customer_id=CUSTOMER_ID, job_id=job.id, amount=cheaper.quote.credits, at=job.created_at)
+    entries[held.id] = held
+    balance = platform.ports.ledger.balance(CUSTOMER_ID)
+    platform.ports.world.balances[CUSTOMER_ID] = replace(balance, available=balance.available + 1, held=balance.held - 1)
+
+    platform.settle()
+
+    ended = platform.job(job)
+    assert (ended.status, ended.failure and ended.failure.code) == (JobStatus.FAILED, FailureCode.PLANNING_FAILED)
+    assert platform.units(job) == ()
+    platform.check_books()

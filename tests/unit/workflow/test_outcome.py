@@ -30,7 +30,7 @@ def test_an_ended_job_stays_as_it_ended(status: JobStatus, cancel: object) -> No
         ({}, UnitStatus.FAILED, Outcome.FAILED),
         ({}, UnitStatus.REJECTED, Outcome.FAILED),
         ({"cancel_requested_at": NOW}, UnitStatus.FAILED, Outcome.CANCELLED),
-        ({"cancel_requested_at": NOW, "units_completed": 2}, UnitStatus.COMPLETED, Outcome.CANCELLED),
+        ({"cancel_requested_at": NOW, "units_completed": 2}, UnitStatus.COMPLETED, Outcome.COMPLETED),
         ({"units_total": 0}, UnitStatus.WAITING, Outcome.ADVANCE),
     ],
 )
@@ -78,3 +78,8 @@ def test_what_is_left_of_a_hold_is_the_quote_less_completed_units() -> None:
 
 def test_no_failure_without_a_broken_unit() -> None:
     assert first_failure((a_unit(), a_unit(1, status=UnitStatus.CANCELLED))) is None
+
+
+def test_a_cancel_that_comes_after_the_last_unit_was_paid_changes_nothing() -> None:
+    job = a_job(units_total=1, units_completed=1, cancel_requested_at=NOW)
+    assert outcome_of(job, (a_unit(status=UnitStatus.COMPLETED),)) is Outcome.COMPLETED

@@ -12,6 +12,13 @@ from tests.platform import Machine, Platform, lease_of
 
 HOUR = 3_600
 DAY = 24 * HOUR
+MINUTES_LATER = 301
+
+
+def lose(platform: Platform, unit_id: str) -> None:
+    """The stream gives the unit's records up."""
+    while platform.stream.pending(unit_id):
+        platform.stream.take(unit_id)
 
 
 def one_queued() -> tuple[Platform, Job]:
@@ -19,6 +26,50 @@ def one_queued() -> tuple[Platform, Job]:
     job = platform.submit()
     platform.settle()
     return platform, job
+
+
+def test_a_completion_whose_record_was_given_up_is_concluded_when_the_job_is_looked_at() -> None:
+    platform = Platform(package=dag((), (0,)))
+    job = platform.submit()
+    platform.settle()
+    machine = Machine(platform)
+    grant = machine.take()
+    machine.complete(grant)
+    lose(platform, grant.unit_id)
+
+    platform.tick(MINUTES_LATER)
+    look_again(platform, job)
+
+    machine.complete(machine.take())
+    platform.settle()
+    assert platform.job(job).status is JobStatus.COMPLETED
+    platform.check_books()
+
+
+def test_the_last_completion_can_be_lost_too() -> None:
+    platform, job = one_queued()
+    machine = Machine(platform)
+    grant = machine.take()
+    machine.complete(grant)
+    lose(platform, grant.unit_id)
+
+    platform.tick(MINUTES_LATER)
+    look_again(platform, job)
+
+    assert platform.job(job).status is JobStatus.COMPLETED
+    platform.check_books()
+
+
+def test_a_completion_whose_record_is_on_its_way_is_left_to_it() -> None:
+    platform, job = one_queued()
+    machine = Machine(platform)
+    grant = machine.take()
+    machine.complete(grant)
+
+    platform.executions[job.id].time_out()
+    platform.step(platform.executions[job.id])
+
+    assert platform.job(job).units_completed == 0
 
 
 def doorway_of(platform: Platform, unit_id: str) -> Doorway:

@@ -36,9 +36,10 @@ def meddled(platform: Platform) -> tuple[TrainingWorkflow, Meddling]:
     workflow = TrainingWorkflow(
         jobs=ports.jobs,
         units=units,
+        uploads=ports.uploads,
         transitions=ports.transitions,
         executions=ports.executions,
-        settlement=Settlement(transitions=ports.transitions, clock=ports.clock),
+        settlement=Settlement(transitions=ports.transitions, units=units, clock=ports.clock),
         clock=ports.clock,
     )
     return workflow, units
@@ -133,7 +134,7 @@ def test_the_token_is_parked_before_anything_is_read() -> None:
     seen: list[str | None] = []
     units.before = lambda: seen.append(platform.ports.world.jobs[job_id].task_token)
 
-    workflow.advance(job_id, "the new token")
+    workflow.advance(job_id, "the new token", entered="00009")
 
     assert seen[0] == "the new token"
 
@@ -174,9 +175,9 @@ def test_fan_in_is_released_once_although_both_edges_open_at_the_same_time() -> 
 def test_two_executions_of_advance_release_a_unit_once() -> None:
     platform, job_id = a_fork(delivered=True)
     workflow, units = meddled(platform)
-    meddle_once(units, "after", lambda: platform.workflow.advance(job_id, "the other"))
+    meddle_once(units, "after", lambda: platform.workflow.advance(job_id, "the other", entered="00009"))
 
-    workflow.advance(job_id, "this one")
+    workflow.advance(job_id, "this one", entered="00009")
 
     queued = [change for change in platform.stream.pending(f"{job_id}.00002") if str(change.after.status) == "queued"]
     assert len(queued) == 1
@@ -185,7 +186,7 @@ def test_two_executions_of_advance_release_a_unit_once() -> None:
 def test_an_unknown_job_answers_the_token_instead_of_waiting_for_ever() -> None:
     platform = Platform()
 
-    platform.workflow.advance("no-such-job", "token")
+    platform.workflow.advance("no-such-job", "token", entered="00001")
 
     assert isinstance(platform.ports.executions, MemoryExecutions)
     assert list(platform.ports.executions.resumed) == [("token", Outcome.FAILED)]

@@ -99,20 +99,24 @@ def build_workflow(ports: Ports) -> TrainingWorkflow:
     return TrainingWorkflow(
         jobs=ports.jobs,
         units=ports.units,
+        uploads=ports.uploads,
         transitions=ports.transitions,
         executions=ports.executions,
-        settlement=Settlement(transitions=ports.transitions, clock=ports.clock),
+        settlement=build_settlement(ports),
         clock=ports.clock,
     )
+
+
+def build_settlement(ports: Ports) -> Settlement:
+    return Settlement(transitions=ports.transitions, units=ports.units, clock=ports.clock)
 
 
 def build_outbox(ports: Ports) -> Outbox:
     return Outbox(
         jobs=ports.jobs,
-        units=ports.units,
         queue=ports.queue,
         executions=ports.executions,
-        settlement=Settlement(transitions=ports.transitions, clock=ports.clock),
+        settlement=build_settlement(ports),
     )
 
 

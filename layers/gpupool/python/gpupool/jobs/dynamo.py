@@ -110,13 +110,13 @@ class DynamoJobStore:
         facts = {"units_total": units_total, "started_at": (job.started_at or at).isoformat()}
         return self._move(job, JobStatus.RUNNING, {JobStatus.PLANNING, JobStatus.RUNNING}, facts)
 
-    def park(self, job_id: str, *, task_token: str) -> Job | None:
+    def park(self, job_id: str, *, task_token: str, entered: str) -> Job | None:
         return self._update(
             job_id,
-            expression="SET task_token = :token",
-            condition="attribute_exists(job_id)",
+            expression="SET task_token = :token, parked_at = :entered",
+            condition="attribute_exists(job_id) AND (attribute_not_exists(parked_at) OR parked_at <= :entered)",
             names={},
-            values={":token": task_token},
+            values={":token": task_token, ":entered": entered},
         )
 
     def request_cancel(self, job_id: str, *, at: datetime) -> Job | None:

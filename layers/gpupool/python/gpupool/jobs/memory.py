@@ -40,10 +40,12 @@ class MemoryJobStore:
             started = job.started_at or at
             return self.write(replace(job, status=JobStatus.RUNNING, units_total=units_total, started_at=started))
 
-    def park(self, job_id: str, *, task_token: str) -> Job | None:
+    def park(self, job_id: str, *, task_token: str, entered: str) -> Job | None:
         with self._world.lock:
             job = self._world.jobs.get(job_id)
-            return self.write(replace(job, task_token=task_token)) if job else None
+            if job is None or (job.parked_at is not None and job.parked_at > entered):
+                return None
+            return self.write(replace(job, task_token=task_token, parked_at=entered))
 
     def request_cancel(self, job_id: str, *, at: datetime) -> Job | None:
         with self._world.lock:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from gpupool.units.model import Failure, ParameterValue
 
@@ -67,7 +66,6 @@ class Job:
     status: JobStatus
     dataset: Source
     package: Source
-    manifest: dict[str, Any]
     required_vram_mb: int
     required_disk_mb: int
     max_runtime_seconds: int
@@ -83,6 +81,8 @@ class Job:
     cancel_requested_at: datetime | None = None
     failure: Failure | None = None
     task_token: str | None = None
+    # Orders the execution's waits; see JobStore.park.
+    parked_at: str | None = None
 
     @property
     def is_live(self) -> bool:

@@ -171,7 +171,6 @@ class Jobs:
             status=JobStatus.QUEUED,
             dataset=_source(dataset),
             package=_source(package),
-            manifest=dict(package.manifest or {}),
             required_vram_mb=request.required_vram_mb,
             required_disk_mb=request.required_disk_mb,
             max_runtime_seconds=request.max_runtime_seconds,

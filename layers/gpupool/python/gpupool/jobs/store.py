@@ -20,8 +20,12 @@ class JobStore(Protocol):
     def begin_running(self, job_id: str, *, units_total: int, at: datetime) -> Job | None:
         """planning → running; None when the job has ended. Repeating it while running changes nothing."""
 
-    def park(self, job_id: str, *, task_token: str) -> Job | None:
-        """Notes where the execution waits and returns the job as it is after that write; None when there is no such job."""
+    def park(self, job_id: str, *, task_token: str, entered: str) -> Job | None:
+        """Notes where the execution waits and returns the job as it is after that write.
+
+        ``entered`` is when the wait began, as text that sorts by time. None when there is no such job, or a later wait is
+        noted already.
+        """
 
     def request_cancel(self, job_id: str, *, at: datetime) -> Job | None:
         """Asks a live job to stop; None when it has ended. The first request's time stays."""

@@ -38,6 +38,10 @@ class Transfer:
     unit_id: str | None = None
     note: str = ""
 
+    def __post_init__(self) -> None:
+        if self.amount < 0:
+            raise ValueError(f"transfer {self.id} of {self.amount} credits would run backwards")
+
 
 @dataclass(frozen=True, slots=True)
 class Deltas:

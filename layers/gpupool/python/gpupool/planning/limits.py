@@ -3,7 +3,8 @@
 from gpupool.wire.vocabulary import VRAM_FLOOR_MB
 
 MAX_UNITS = 10_000
-MAX_PARAMETER_SETS = 1_000
+# A claim hands over every need's outputs at once, each as a URL of up to 2 KB; more would not fit one answer.
+MAX_NEEDS = 100
 MAX_VRAM_MB = max(VRAM_FLOOR_MB.values())
 # Less would not hold a log and a result.
 MIN_DISK_MB = 64

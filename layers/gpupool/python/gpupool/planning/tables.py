@@ -11,7 +11,7 @@ from gpupool.errors import ValidationFailed
 _MAX_TEXT_BYTES = 1_000
 _MAX_TEXTS = 100
 _MAX_LISTED = 12
-_MAX_COMPARED = 1_000
+_MAX_COMPARED = 100
 
 Word = TypeVar("Word", bound=StrEnum)
 Value = TypeVar("Value")

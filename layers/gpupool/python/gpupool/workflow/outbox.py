@@ -1,11 +1,9 @@
 """What must happen because a row was written. Delivered at least once, in order per row, so every act may be repeated."""
 
 from gpupool.dispatch.queue import Queue
-from gpupool.ids import unit_id as id_of
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.jobs.store import JobStore
 from gpupool.units.model import Unit, UnitStatus
-from gpupool.units.store import UnitStore
 from gpupool.wire.joining import Doorbell
 from gpupool.workflow.decide import wakes
 from gpupool.workflow.executions import Executions
@@ -14,11 +12,8 @@ from gpupool.workflow.settle import Settlement
 
 
 class Outbox:
-    def __init__(
-        self, *, jobs: JobStore, units: UnitStore, queue: Queue, executions: Executions, settlement: Settlement
-    ) -> None:
+    def __init__(self, *, jobs: JobStore, queue: Queue, executions: Executions, settlement: Settlement) -> None:
         self._jobs = jobs
-        self._units = units
         self._queue = queue
         self._executions = executions
         self._settlement = settlement
@@ -39,9 +34,7 @@ class Outbox:
         if after.status is UnitStatus.QUEUED:
             self._ring(after)
         elif after.status is UnitStatus.COMPLETED:
-            self._settlement.settle(after)
-            opened = tuple(self._units.open_edge(id_of(after.job_id, index), need=after.index) for index in after.dependents)
-            self._wake(after.job_id, opened=opened, broken=False)
+            self._wake(after.job_id, opened=self._settlement.conclude(after), broken=False)
         elif after.status in (UnitStatus.FAILED, UnitStatus.REJECTED):
             self._wake(after.job_id, opened=(), broken=True)
 

@@ -8,15 +8,18 @@ from gpupool.jobs.model import Job, JobStatus
 from gpupool.jobs.store import JobStore
 from gpupool.ledger.model import release
 from gpupool.planning.manifest import manifest_from_dict
-from gpupool.planning.model import PlanRequest
+from gpupool.planning.model import Plan, PlanRequest
 from gpupool.planning.plan import plan
+from gpupool.planning.pricing import quote
 from gpupool.planning.to_units import units_of
 from gpupool.transitions.store import Ending, Transitions
 from gpupool.units import decide as moves
 from gpupool.units.model import Failure, Unit, UnitStatus
 from gpupool.units.store import UnitStore
+from gpupool.uploads.model import UploadKind
+from gpupool.uploads.store import UploadStore
 from gpupool.wire.failures import FailureCode, blame_of
-from gpupool.workflow.decide import first_failure, outcome_of, unspent
+from gpupool.workflow.decide import first_failure, forgotten, outcome_of, unspent
 from gpupool.workflow.executions import Executions
 from gpupool.workflow.model import Outcome
 from gpupool.workflow.settle import Settlement
@@ -36,6 +39,7 @@ class TrainingWorkflow:
         *,
         jobs: JobStore,
         units: UnitStore,
+        uploads: UploadStore,
         transitions: Transitions,
         executions: Executions,
         settlement: Settlement,
@@ -43,6 +47,7 @@ class TrainingWorkflow:
     ) -> None:
         self._jobs = jobs
         self._units = units
+        self._uploads = uploads
         self._transitions = transitions
         self._executions = executions
         self._settlement = settlement
@@ -53,30 +58,35 @@ class TrainingWorkflow:
         job = self._jobs.begin_planning(job_id)
         if job is None or job.cancel_requested_at is not None:
             return outcome_of(self._existing(job_id), ())
-        request = PlanRequest(
-            required_vram_mb=job.required_vram_mb,
-            required_disk_mb=job.required_disk_mb,
-            max_runtime_seconds=job.max_runtime_seconds,
-            parameters=job.parameters,
-        )
+        planned = self._planned(job)
+        if quote(planned).credits > job.quote.credits:
+            # Prices rose since the submit. More than was held could not be paid, and the customer was promised this bound.
+            return Outcome.FAILED
         now = self._clock.now()
-        units = units_of(plan(manifest_from_dict(job.manifest), request), job, now)
+        units = units_of(planned, job, now)
         self._units.add_all(units)
         self._jobs.begin_running(job_id, units_total=len(units), at=now)
         return Outcome.ADVANCE
 
-    def advance(self, job_id: str, task_token: str) -> None:
+    def advance(self, job_id: str, task_token: str, *, entered: str) -> None:
         """Releases what is ready and tends what was forgotten. Wakes the execution itself when the job is over, else
         leaves that to the outbox.
 
         The token is parked before the rows are read: whatever is written after the read finds the token, whatever was
-        written before it is in the read. No wake-up can fall between.
+        written before it is in the read. No wake-up can fall between. ``entered`` orders the waits of one execution: a late
+        twin of an earlier one parks nothing, for its token is dead.
         """
-        job = self._jobs.park(job_id, task_token=task_token)
+        job = self._jobs.park(job_id, task_token=task_token, entered=entered)
         if job is None:
-            self._executions.resume(task_token, Outcome.FAILED)
+            if self._jobs.get(job_id) is None:
+                self._executions.resume(task_token, Outcome.FAILED)
             return
         units = self._units.all_of(job_id)
+        lost = forgotten(job, units, now=self._clock.now())
+        if lost:
+            for unit in lost:
+                self._settlement.conclude(unit)
+            job, units = self._existing(job_id), self._units.all_of(job_id)
         outcome = outcome_of(job, units)
         if outcome is not Outcome.ADVANCE:
             self._executions.resume(task_token, outcome)
@@ -97,6 +107,18 @@ class TrainingWorkflow:
             for unit in completed:
                 self._settlement.settle(unit)
         self._transitions.close(job, self._ending(job, units, outcome))
+
+    def _planned(self, job: Job) -> Plan:
+        package = self._uploads.get(job.customer_id, UploadKind.TRAINING_PACKAGE, job.package.id)
+        if package is None or package.manifest is None:
+            raise LookupError(f"package {job.package.id} of job {job.id} is gone though the job is live")
+        request = PlanRequest(
+            required_vram_mb=job.required_vram_mb,
+            required_disk_mb=job.required_disk_mb,
+            max_runtime_seconds=job.max_runtime_seconds,
+            parameters=job.parameters,
+        )
+        return plan(manifest_from_dict(package.manifest), request)
 
     def _ending(self, job: Job, units: tuple[Unit, ...], outcome: Outcome) -> Ending:
         now = self._clock.now()

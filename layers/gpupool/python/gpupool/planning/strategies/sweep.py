@@ -6,7 +6,7 @@ from itertools import product
 from math import prod
 
 from gpupool.errors import ValidationFailed
-from gpupool.planning.limits import MAX_PARAMETER_SETS
+from gpupool.planning.limits import MAX_NEEDS
 from gpupool.planning.model import Goal, Manifest, PlannedUnit, PlanRequest
 from gpupool.planning.parameters import MAX_PARAMETERS, Parameters, read_parameters
 from gpupool.planning.strategies.base import StrategyRules, lane, platform_step, required_entry
@@ -34,23 +34,26 @@ def read(document: Table, manifest: Manifest, names: Collection[str]) -> Manifes
         manifest,
         objective=sweep.required("objective", sweep.text("objective"), 'objective = "test_accuracy"'),
         goal=sweep.required("goal", sweep.word("goal", Goal), 'goal = "maximize"'),
-        parameter_sets=_parameter_sets(sweep, manifest.parameters),
+        parameter_sets=_parameter_sets(sweep, manifest),
     )
 
 
-def _parameter_sets(sweep: Table, defaults: Parameters) -> tuple[Parameters, ...]:
+def _parameter_sets(sweep: Table, manifest: Manifest) -> tuple[Parameters, ...]:
+    # select needs every unit of every lane
+    most = MAX_NEEDS // (2 if manifest.evaluate_entry else 1)
+    defaults = manifest.parameters
     grid, sets = sweep.table("grid"), sweep.tables("list")
     if (grid is None) == (sets is None):
         problem = "write either a grid or a list, not both" if grid else "which parameters to try is missing"
         raise refusal(sweep.at("grid"), f"[sweep]: {problem}; for example: grid = {{learning_rate = [0.1, 0.01]}}")
-    found = _from_grid(grid, defaults) if grid is not None else _from_list(sweep, sets or (), defaults)
+    found = _from_grid(grid, defaults, most) if grid is not None else _from_list(sweep, sets or (), defaults, most)
     key = "grid" if grid is not None else "list"
     if not found or not all(found):
         raise sweep.refuse(key, "must name at least one parameter with at least one value.")
     return found
 
 
-def _from_grid(grid: Table, defaults: Parameters) -> tuple[Parameters, ...]:
+def _from_grid(grid: Table, defaults: Parameters, most: int) -> tuple[Parameters, ...]:
     """Every combination; the parameter written last changes fastest."""
     if len(grid.values) > MAX_PARAMETERS:
         raise refusal(grid.pointer, f"[sweep]: a grid may hold at most {MAX_PARAMETERS} parameters.")
@@ -59,7 +62,7 @@ def _from_grid(grid: Table, defaults: Parameters) -> tuple[Parameters, ...]:
         if not isinstance(values, list):
             raise grid.refuse(name, f"must be a list of the values to try, not {type_name(values)}.")
         columns.append([_cell(Table({name: value}, grid.pointer, grid.title), defaults, at) for at, value in enumerate(values)])
-    _check_count(grid.pointer, prod(len(column) for column in columns))
+    _check_count(grid.pointer, prod(len(column) for column in columns), most)
     return tuple({name: value for cell in cells for name, value in cell.items()} for cells in product(*columns))
 
 
@@ -71,14 +74,14 @@ def _cell(cell: Table, defaults: Parameters, at: int) -> Parameters:
         raise ValidationFailed(error.message, code=error.code, field=pointed(error.details["field"], at)) from error
 
 
-def _from_list(sweep: Table, sets: tuple[Table, ...], defaults: Parameters) -> tuple[Parameters, ...]:
-    _check_count(sweep.at("list"), len(sets))
+def _from_list(sweep: Table, sets: tuple[Table, ...], defaults: Parameters, most: int) -> tuple[Parameters, ...]:
+    _check_count(sweep.at("list"), len(sets), most)
     return tuple(read_parameters(each, defaults) for each in sets)
 
 
-def _check_count(pointer: str, count: int) -> None:
-    if count > MAX_PARAMETER_SETS:
-        raise refusal(pointer, f"[sweep]: {count} parameter sets are too many; try at most {MAX_PARAMETER_SETS}.")
+def _check_count(pointer: str, count: int, most: int) -> None:
+    if count > most:
+        raise refusal(pointer, f"[sweep]: {count} parameter sets are too many; try at most {most}.")
 
 
 def _check_overrides(manifest: Manifest, request: PlanRequest) -> None:
