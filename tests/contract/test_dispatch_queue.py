@@ -87,13 +87,13 @@ def test_a_received_bell_is_hidden_from_others(street: Street) -> None:
 
 
 def test_a_bell_shown_again_is_received_again(street: Street) -> None:
-    street.queue.hide(rung(street), seconds=0)
+    assert street.queue.hide(rung(street), seconds=0)
 
     assert street.receive() is not None
 
 
 def test_a_hidden_bell_stays_hidden(street: Street) -> None:
-    street.queue.hide(rung(street), seconds=600)
+    assert street.queue.hide(rung(street), seconds=600)
 
     assert street.receive() is None
 
@@ -102,16 +102,17 @@ def test_a_silenced_bell_never_rings_again(street: Street) -> None:
     doorway = rung(street)
 
     street.queue.silence(doorway)
-    street.queue.hide(doorway, seconds=0)
+
+    assert not street.queue.hide(doorway, seconds=0)
 
     assert street.receive() is None
 
 
-def test_a_receipt_that_means_nothing_is_ignored(street: Street) -> None:
+def test_a_receipt_that_means_nothing_is_not_taken(street: Street) -> None:
     rung(street)
     nonsense = Doorway(queue_url=street.url, receipt_handle="nonsense")
 
-    street.queue.hide(nonsense, seconds=0)
+    assert not street.queue.hide(nonsense, seconds=0)
     street.queue.silence(nonsense)
 
     assert street.receive() is None

@@ -10,6 +10,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from gpupool.dispatch.model import QueueUrls
+from gpupool.dispatch.sqs import SqsQueue
+from gpupool.wire.units import Doorway
 from local.process import REGION
 from tests.local.workshop import Workshop
 
@@ -56,3 +59,25 @@ def test_message_wakes_a_waiting_caller(workshop: Workshop) -> None:
 
     assert [message["Body"] for message in messages] == ["work"]
     assert time.monotonic() - sent < 1.0
+
+
+def test_receipt_proves_that_the_bell_was_heard(workshop: Workshop) -> None:
+    """A made-up receipt, an overtaken one and that of a deleted message are refused; one that merely expired is not."""
+    url, _ = workshop.queue()
+    sqs = workshop.client("sqs")
+    queue = SqsQueue(sqs, QueueUrls({"public-cpu": url}))
+    sqs.send_message(QueueUrl=url, MessageBody="work")
+
+    def receive() -> Doorway:
+        [message] = sqs.receive_message(QueueUrl=url, VisibilityTimeout=30)["Messages"]
+        return Doorway(queue_url=url, receipt_handle=message["ReceiptHandle"])
+
+    assert not queue.hide(Doorway(queue_url=url, receipt_handle="made-up"), seconds=30)
+    first = receive()
+    assert queue.hide(first, seconds=0)
+    assert queue.hide(first, seconds=0)
+    second = receive()
+    assert not queue.hide(first, seconds=0)
+    assert queue.hide(second, seconds=30)
+    queue.silence(second)
+    assert not queue.hide(second, seconds=30)

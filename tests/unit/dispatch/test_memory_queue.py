@@ -51,7 +51,7 @@ def test_a_message_that_nobody_hides_in_time_cannot_be_hidden_late() -> None:
     assert received is not None
     clock.advance(31)
 
-    queue.hide(received.doorway, seconds=600)
+    assert not queue.hide(received.doorway, seconds=600)
 
     assert queue.receive(URL) is not None
 

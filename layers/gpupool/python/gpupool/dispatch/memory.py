@@ -51,12 +51,14 @@ class MemoryQueue:
         with self._lock:
             self._messages[queue_url].append(_Message(bell.model_dump_json(), group, self._clock.now()))
 
-    def hide(self, doorway: Doorway, *, seconds: int) -> None:
+    def hide(self, doorway: Doorway, *, seconds: int) -> bool:
         check_doorway(doorway, served=self._urls)
         with self._lock:
             message = self._in_flight(doorway)
-            if message is not None:
-                message.visible_at = self._clock.now() + timedelta(seconds=seconds)
+            if message is None:
+                return False
+            message.visible_at = self._clock.now() + timedelta(seconds=seconds)
+            return True
 
     def silence(self, doorway: Doorway) -> None:
         check_doorway(doorway, served=self._urls)

@@ -11,8 +11,8 @@ from gpupool.wire.vocabulary import CapabilityClass
 class Queue(Protocol):
     """Doorbells, at least once and in no order.
 
-    ``hide`` and ``silence`` are courtesies: a receipt that is no longer valid is ignored, because the message has moved on
-    and the unit's row decides anyway. A doorway to a queue that is not ours is VALIDATION_FAILED and reaches no queue.
+    A receipt that is no longer valid is no error, because the message has moved on and the unit's row decides anyway.
+    A doorway to a queue that is not ours is VALIDATION_FAILED and reaches no queue.
     """
 
     def queue_url(self, pool: Pool, capability: CapabilityClass) -> str:
@@ -21,8 +21,12 @@ class Queue(Protocol):
     def ring(self, queue_url: str, bell: Doorbell, *, group: str) -> None:
         """Adds a message; ``group`` (the customer) keeps one customer's flood from delaying the others."""
 
-    def hide(self, doorway: Doorway, *, seconds: int) -> None:
-        """Makes the message invisible for ``seconds`` from now, 0 to 43200; 0 shows it to others at once."""
+    def hide(self, doorway: Doorway, *, seconds: int) -> bool:
+        """Makes the message invisible for ``seconds`` from now, 0 to 43200; 0 shows it to others at once.
+
+        False, and nothing changed, when the queue does not take the receipt: made up, or of a message that is gone. SQS may
+        still take an earlier receipt of a message, so True proves that the bell was heard, not that it was heard last.
+        """
 
     def silence(self, doorway: Doorway) -> None:
         """Deletes the message."""

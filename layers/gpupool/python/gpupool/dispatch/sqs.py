@@ -1,8 +1,7 @@
 """Doorbells on SQS standard queues."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gpupool.dispatch.model import QueueUrls, check_doorway
@@ -39,25 +38,27 @@ class SqsQueue:
     def ring(self, queue_url: str, bell: Doorbell, *, group: str) -> None:
         self._client.send_message(QueueUrl=queue_url, MessageBody=bell.model_dump_json(), MessageGroupId=group)
 
-    def hide(self, doorway: Doorway, *, seconds: int) -> None:
+    def hide(self, doorway: Doorway, *, seconds: int) -> bool:
         check_doorway(doorway, served=self._urls)
-        with _stale_receipts_ignored():
-            self._client.change_message_visibility(
+        return _taken(
+            lambda: self._client.change_message_visibility(
                 QueueUrl=doorway.queue_url, ReceiptHandle=doorway.receipt_handle, VisibilityTimeout=seconds
             )
+        )
 
     def silence(self, doorway: Doorway) -> None:
         check_doorway(doorway, served=self._urls)
-        with _stale_receipts_ignored():
-            self._client.delete_message(QueueUrl=doorway.queue_url, ReceiptHandle=doorway.receipt_handle)
+        _taken(lambda: self._client.delete_message(QueueUrl=doorway.queue_url, ReceiptHandle=doorway.receipt_handle))
 
 
-@contextmanager
-def _stale_receipts_ignored() -> Iterator[None]:
+def _taken(act: Callable[[], object]) -> bool:
+    """Whether the queue takes the receipt that ``act`` sends; whatever else goes wrong is raised."""
     try:
-        yield
+        act()
     except Exception as error:
         code = error_code(error)
         if code not in _STALE_RECEIPT:
             raise
         logger.info("doorway_stale", extra={"aws_code": code})
+        return False
+    return True
