@@ -1,7 +1,7 @@
 """Valid rows of which a test overrides what matters to it."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gpupool.accounts.model import Customer
@@ -120,6 +120,7 @@ def a_lease(**changes: Any) -> LeaseState:
         "node_id": "node-1",
         "node_name": "node-0001",
         "expires_at": NOW,
+        "deadline": NOW + timedelta(hours=3),
         "queue_url": "memory://public-cpu",
         "receipt_handle": "receipt-1",
     }

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from gpupool.errors import StaleWrite
-from gpupool.units.model import Failure, Unit, UnitStatus
+from gpupool.units.model import Failure, NodeFault, Unit, UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
 from gpupool.wire.units import Lease, Progress
 from tests.contract.both import Stores, opened
@@ -44,6 +44,7 @@ FULL = running(
     failure=Failure(FailureCode.SCRIPT_FAILED, Blame.USER, "It broke.", "u", 1, 2, "tail\n\u00e9"),
     node_name="node-0001",
     completed_by="token-0",
+    faults=(NodeFault("node-1", 2, NOW), NodeFault("node-2", 0, LATER)),
 )
 
 
@@ -125,7 +126,7 @@ def test_a_heartbeat_extends_the_lease_and_keeps_the_progress(stores: Stores) ->
     stores.units.add_all((unit,))
     progress = Progress(fraction=0.5, stage="running", metrics={"loss": 0.25})
 
-    renewed = stores.units.renew(unit.id, lease=LEASE, expires_at=LATER, progress=progress)
+    renewed = stores.units.renew(unit.id, lease=LEASE, now=NOW, expires_at=LATER, progress=progress)
 
     expected = replace(
         unit,
@@ -142,7 +143,7 @@ def test_a_heartbeat_extends_the_lease_and_keeps_the_progress(stores: Stores) ->
 def test_a_heartbeat_without_a_fraction_keeps_the_last_one(stores: Stores) -> None:
     unit = running(progress_fraction=0.75)
     stores.units.add_all((unit,))
-    renewed = stores.units.renew(unit.id, lease=LEASE, expires_at=LATER, progress=Progress())
+    renewed = stores.units.renew(unit.id, lease=LEASE, now=NOW, expires_at=LATER, progress=Progress())
     assert renewed is not None
     assert renewed.progress_fraction == 0.75
 
@@ -150,7 +151,7 @@ def test_a_heartbeat_without_a_fraction_keeps_the_last_one(stores: Stores) -> No
 def test_the_tiniest_fraction_does_not_cost_the_lease(stores: Stores) -> None:
     unit = running()
     stores.units.add_all((unit,))
-    renewed = stores.units.renew(unit.id, lease=LEASE, expires_at=LATER, progress=Progress(fraction=1e-300))
+    renewed = stores.units.renew(unit.id, lease=LEASE, now=NOW, expires_at=LATER, progress=Progress(fraction=1e-300))
     assert renewed is not None
     assert renewed.progress_fraction == pytest.approx(0)
 
@@ -158,7 +159,7 @@ def test_the_tiniest_fraction_does_not_cost_the_lease(stores: Stores) -> None:
 def test_a_write_decided_before_a_heartbeat_is_refused(stores: Stores) -> None:
     unit = running()
     stores.units.add_all((unit,))
-    stores.units.renew(unit.id, lease=LEASE, expires_at=LATER, progress=Progress())
+    stores.units.renew(unit.id, lease=LEASE, now=NOW, expires_at=LATER, progress=Progress())
     with pytest.raises(StaleWrite):
         stores.units.replace(replace(unit, status=UnitStatus.CANCELLED, lease=None))
 
@@ -175,12 +176,38 @@ def test_a_write_decided_before_a_heartbeat_is_refused(stores: Stores) -> None:
 )
 def test_only_the_holder_of_the_running_attempt_renews(stores: Stores, unit: Unit) -> None:
     stores.units.add_all((unit,))
-    assert stores.units.renew(unit.id, lease=LEASE, expires_at=LATER, progress=Progress()) is None
+    assert stores.units.renew(unit.id, lease=LEASE, now=NOW, expires_at=LATER, progress=Progress()) is None
+    assert stores.units.get(unit.id) == unit
+
+
+@pytest.mark.parametrize("left", [timedelta(seconds=left) for left in (0, 0.000001, 0.5, 59.999999, 60, 61)])
+@pytest.mark.parametrize("now", [NOW, NOW + timedelta(seconds=0.25)])
+def test_no_heartbeat_extends_a_lease_beyond_its_deadline(stores: Stores, left: timedelta, now: datetime) -> None:
+    unit = running(lease=a_lease(deadline=now + left))
+    stores.units.add_all((unit,))
+    wanted = now + timedelta(seconds=60)
+
+    renewed = stores.units.renew(unit.id, lease=LEASE, now=now, expires_at=wanted, progress=Progress(stage="running"))
+
+    if not left:
+        assert renewed is None
+        assert stores.units.get(unit.id) == unit
+        return
+    lease = a_lease(deadline=now + left, expires_at=min(wanted, now + left))
+    expected = replace(unit, lease=lease, progress_stage="running", version=unit.version + 1)
+    assert renewed == expected
+    assert stores.units.get(unit.id) == expected
+
+
+def test_a_lease_after_its_deadline_is_not_renewed(stores: Stores) -> None:
+    unit = running(lease=a_lease(deadline=NOW - timedelta(seconds=1)))
+    stores.units.add_all((unit,))
+    assert stores.units.renew(unit.id, lease=LEASE, now=NOW, expires_at=LATER, progress=Progress()) is None
     assert stores.units.get(unit.id) == unit
 
 
 def test_a_unit_that_is_not_there_is_not_renewed(stores: Stores) -> None:
-    assert stores.units.renew(a_unit().id, lease=LEASE, expires_at=LATER, progress=Progress()) is None
+    assert stores.units.renew(a_unit().id, lease=LEASE, now=NOW, expires_at=LATER, progress=Progress()) is None
     assert stores.units.get(a_unit().id) is None
 
 

@@ -16,7 +16,7 @@ from gpupool.nodes.model import PairingCode, Tier
 from gpupool.objects.store import to_base64
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.joining import CredentialsResponse, Doorbell, PairResponse
-from gpupool.wire.units import HeartbeatResponse, OutputsResponse, ReportResponse, UnitGrant
+from gpupool.wire.units import HeartbeatResponse, InputsResponse, OutputsResponse, ReportResponse, UnitGrant
 from tests.support.deployment import BUCKET, deployed
 from tests.support.events import Answer, invoke, load_event
 from tests.support.work import CUSTOMER_ID, JOB_ID, a_job, a_unit
@@ -120,7 +120,7 @@ def test_a_machine_gets_keys_for_its_queues() -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("case", ["credentials", "heartbeat", "claim", "decline", "outputs", "complete", "fail"])
+@pytest.mark.parametrize("case", ["credentials", "heartbeat", "claim", "decline", "inputs", "outputs", "complete", "fail"])
 def test_the_example_key_of_the_events_opens_nothing(case: str) -> None:
     answer = send(case)
 
@@ -182,10 +182,30 @@ def test_another_machine_cannot_use_the_lease() -> None:
     lease = claim(pair().device_key)
     thief = pair().device_key
 
-    for case in ("outputs", "complete", "fail"):
+    for case in ("inputs", "outputs", "complete", "fail"):
         answer = send(case, key=thief, lease=lease)
         assert (answer.status, answer.code) == (409, "LEASE_LOST")
     assert stored_unit().status is UnitStatus.RUNNING
+
+
+def test_the_holder_gets_fresh_links_to_its_inputs() -> None:
+    key = pair().device_key
+
+    inputs = InputsResponse.model_validate(send("inputs", key=key, lease=claim(key)).body)
+
+    assert inputs.dataset.download.sha256 == a_job().dataset.sha256
+    for download, source in ((inputs.dataset.download, a_job().dataset), (inputs.package, a_job().package)):
+        assert f"/{source.key}?" in download.url
+        assert "X-Amz-Expires=900" in download.url
+
+
+def test_a_made_up_receipt_claims_nothing() -> None:
+    key = pair().device_key
+
+    answer = send("claim", key=key, doorway=ring() | {"receipt_handle": "made-up"})
+
+    assert (answer.status, answer.code) == (409, "UNIT_LEASED")
+    assert stored_unit() == a_unit()
 
 
 def test_a_claimed_bell_stays_hidden_and_a_declined_one_rings_again() -> None:

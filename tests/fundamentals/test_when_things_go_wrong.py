@@ -26,12 +26,54 @@ def only_job(platform: Platform) -> Job:
 
 def test_a_failed_attempt_is_offered_again() -> None:
     platform = a_running_platform()
-    machine = Machine(platform)
+    machine, other = Machine(platform), Machine(platform)
 
     machine.fail(machine.take(), FailureCode.INPUT_UNAVAILABLE)
     platform.settle()
 
+    assert other.take().attempt == 2
+
+
+def test_one_broken_machine_does_not_fail_a_job() -> None:
+    platform = a_running_platform()
+    broken, sound = Machine(platform), Machine(platform)
+    for _ in range(3):
+        broken.fail(broken.take(), FailureCode.SANDBOX_FAILED)
+        platform.settle()
+        with pytest.raises(Conflict) as refused:
+            broken.take()
+        assert refused.value.code == "UNIT_NOT_SUITABLE"
+        platform.tick(15)
+        sound.complete(sound.take())
+        platform.settle()
+
+    assert only_job(platform).status is JobStatus.COMPLETED
+    platform.check_books()
+
+
+def test_a_machine_that_is_alone_gets_what_it_failed_again_after_a_pause() -> None:
+    platform = a_running_platform()
+    machine = Machine(platform)
+    machine.fail(machine.take(), FailureCode.SANDBOX_FAILED)
+    platform.settle()
+
+    platform.tick(120)
+
     assert machine.take().attempt == 2
+
+
+def test_a_machine_that_beats_for_ever_does_not_keep_a_unit_for_ever() -> None:
+    platform = a_running_platform()
+    stuck, other = Machine(platform), Machine(platform)
+    grant = stuck.take()
+    beats = 0
+    while stuck.heartbeat(grant).units[0].verdict == "continue":
+        platform.tick(50)
+        beats += 1
+
+    assert beats * 50 < 600 + 2 * 3_600 + 100
+    platform.tick(1)
+    assert other.take().attempt == 2
 
 
 def test_a_unit_that_fails_for_good_ends_the_job_with_its_cause() -> None:
@@ -118,14 +160,13 @@ def test_a_result_reported_twice_is_answered_alike_and_costs_once() -> None:
 
 def test_attempts_run_out_when_every_machine_falls_silent() -> None:
     platform = a_running_platform()
-    machine = Machine(platform)
     grants = []
     for _ in range(3):
-        grants.append(machine.take())
+        grants.append(Machine(platform).take())
         platform.tick(LAPSE)
 
     with pytest.raises(Conflict) as refused:
-        machine.take()
+        Machine(platform).take()
     platform.settle()
 
     job = only_job(platform)

@@ -1,4 +1,4 @@
-"""What a node does with one unit: claim it or leave it, upload, report."""
+"""What a node does with one unit: claim it or leave it, fetch its inputs, upload, report."""
 
 from typing import Annotated
 
@@ -9,6 +9,8 @@ from gpupool.wire.units import (
     ClaimRequest,
     CompleteRequest,
     FailRequest,
+    InputsRequest,
+    InputsResponse,
     OutputsRequest,
     OutputsResponse,
     ReportResponse,
@@ -29,6 +31,12 @@ async def claim(unit_id: UnitId, request: ClaimRequest, caller: CallerDep) -> Un
 async def decline(request: ClaimRequest, caller: CallerDep) -> None:
     """The doorway alone names the bell; the unit's id stands in the path only for who reads the access log."""
     caller.core.leases.decline(caller.worker, request.doorway)
+
+
+@router.post("/inputs")
+async def inputs(unit_id: UnitId, request: InputsRequest, caller: CallerDep) -> InputsResponse:
+    """For a download that outlives its URL."""
+    return caller.core.leases.inputs(caller.worker, unit_id, request)
 
 
 @router.post("/outputs")

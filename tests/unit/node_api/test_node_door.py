@@ -133,7 +133,7 @@ def test_a_code_pairs_one_machine() -> None:
 
 
 @pytest.mark.parametrize("path", ["/credentials", "/heartbeat", *(f"/units/{a_unit().id}/{what}" for what in
-                                  ("claim", "decline", "outputs", "complete", "fail"))])  # fmt: skip
+                                  ("claim", "decline", "inputs", "outputs", "complete", "fail"))])  # fmt: skip
 def test_every_call_but_pairing_needs_the_device_key(path: str) -> None:
     door = Door()
 
@@ -186,6 +186,7 @@ def test_a_lease_serves_only_the_machine_that_holds_it() -> None:
 
     assert refusal(thief.complete(lease)) == (409, "LEASE_LOST")
     assert refusal(thief.unit("outputs", {"lease": lease, "files": [FILE]})) == (409, "LEASE_LOST")
+    assert refusal(thief.unit("inputs", {"lease": lease})) == (409, "LEASE_LOST")
     assert refusal(thief.unit("fail", {"lease": lease, "code": "SCRIPT_FAILED", "message": "no"})) == (409, "LEASE_LOST")
     beat = thief.post("/heartbeat", {"units": [{"unit_id": door.unit.id, "lease": lease}]})
     assert beat.json()["units"][0]["verdict"] == "lease_lost"
@@ -210,6 +211,30 @@ def test_a_heartbeat_keeps_the_lease_and_notes_the_machine() -> None:
     node = door.ports.nodes.get(machine.node_id)
     assert node is not None
     assert node.draining
+
+
+def test_the_holder_gets_fresh_links_to_its_inputs() -> None:
+    door = Door()
+    machine = door.pair()
+
+    answer = machine.unit("inputs", {"lease": machine.claim()})
+
+    assert answer.status_code == 200
+    assert answer.json()["dataset"]["name"] == "dataset.zip"
+    assert answer.json()["package"]["sha256"] == "a" * 64
+    assert answer.json()["needs"] == []
+
+
+@pytest.mark.parametrize("code", ["PLANNING_FAILED", "DISPATCH_FAILED", "LEASE_EXPIRED", "NO_SUCH_CODE"])
+def test_a_cause_that_is_not_a_nodes_to_say_is_a_wrong_message(code: str) -> None:
+    door = Door()
+    machine = door.pair()
+
+    answer = machine.unit("fail", {"lease": machine.claim(), "code": code, "message": "no"})
+
+    assert refusal(answer) == (400, "VALIDATION_FAILED")
+    assert [found["field"] for found in answer.json()["error"]["details"]["fields"]] == ["/code"]
+    assert door.status() is UnitStatus.RUNNING
 
 
 def test_a_failed_attempt_is_offered_again() -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from gpupool.bootstrap import build_node_core
+from gpupool.bootstrap import build_node_core, build_outbox
+from gpupool.dispatch.memory import MemoryQueue
 from gpupool.errors import Conflict, ValidationFailed
 from gpupool.jobs.model import Sensitivity
 from gpupool.nodes.model import Tier
@@ -13,7 +15,17 @@ from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.joining import Doorbell
-from gpupool.wire.units import CompleteRequest, HeartbeatRequest, LogChunk, OutputFile, RunningUnit, UnitGrant
+from gpupool.wire.units import (
+    CompleteRequest,
+    Doorway,
+    HeartbeatRequest,
+    InputsRequest,
+    InputsResponse,
+    LogChunk,
+    OutputFile,
+    RunningUnit,
+    UnitGrant,
+)
 from gpupool.wire.vocabulary import ArtifactKind
 from tests.factories import SHA256, a_doorway, dag
 from tests.platform import LEASE_SECONDS, Machine, Platform, lease_of
@@ -100,6 +112,195 @@ def test_a_doorway_to_a_queue_that_is_not_the_machines_reaches_no_queue() -> Non
     assert refused(lambda: platform.node.leases.claim(machine.worker, grant.unit_id, foreign)) == "VALIDATION_FAILED"
 
 
+def only_unit(platform: Platform) -> Unit:
+    job = next(iter(platform.ports.world.jobs.values()))
+    return platform.units(job)[0]
+
+
+def queued() -> tuple[Platform, Machine, Unit]:
+    platform = Platform(package=dag(()))
+    platform.submit()
+    platform.settle()
+    return platform, Machine(platform), only_unit(platform)
+
+
+def test_a_node_that_has_not_heard_the_bell_gets_nothing() -> None:
+    platform, machine, unit = queued()
+    made_up = a_doorway(receipt_handle="receipt-of-nobody")
+
+    assert refused(lambda: platform.node.leases.claim(machine.worker, unit.id, made_up)) == "UNIT_LEASED"
+
+    assert platform.unit(unit.id) == unit
+    assert machine.take().attempt == 1
+
+
+def test_a_receipt_that_has_expired_opens_nothing() -> None:
+    platform, machine, unit = queued()
+    message = machine.receive()
+    platform.tick(31)
+
+    assert refused(lambda: machine.claim(message)) == "UNIT_LEASED"
+
+    assert platform.unit(unit.id) == unit
+    assert machine.take().attempt == 1
+
+
+def test_a_node_that_has_not_heard_the_bell_cannot_end_an_exhausted_unit() -> None:
+    platform, machine, unit = queued()
+    platform.ports.units.replace(replace(unit, attempt=unit.max_attempts))
+    made_up = a_doorway(receipt_handle="receipt-of-nobody")
+
+    assert refused(lambda: platform.node.leases.claim(machine.worker, unit.id, made_up)) == "UNIT_LEASED"
+
+    assert platform.unit(unit.id).status is UnitStatus.QUEUED
+    assert refused(machine.take) == "UNIT_GONE"
+    assert platform.unit(unit.id).status is UnitStatus.FAILED
+
+
+def test_an_answer_that_was_lost_is_given_again_although_the_bell_is_not_asked_again() -> None:
+    platform, machine, _ = queued()
+    message = machine.receive()
+    first = machine.claim(message)
+    platform.ports.queue.silence(message.doorway)
+
+    assert lease_of(machine.claim(message)) == lease_of(first)
+
+
+class BrokenQueue(MemoryQueue):
+    """A queue that answers nothing any more once it is told to break."""
+
+    broken = False
+
+    def hide(self, doorway: Doorway, *, seconds: int) -> bool:
+        self._break()
+        return super().hide(doorway, seconds=seconds)
+
+    def silence(self, doorway: Doorway) -> None:
+        self._break()
+        super().silence(doorway)
+
+    def _break(self) -> None:
+        if self.broken:
+            raise OSError("the queue is out of reach")
+
+
+def with_broken_queue(*needs: tuple[int, ...]) -> tuple[Platform, Machine, BrokenQueue]:
+    platform = Platform(package=dag(*needs))
+    queue = platform.ports.queue = BrokenQueue(urls=platform.ports.queue_urls, clock=platform.clock)
+    platform.node = build_node_core(platform.ports)
+    platform.outbox = build_outbox(platform.ports)
+    platform.submit()
+    platform.settle()
+    return platform, Machine(platform), queue
+
+
+def test_a_claim_that_fails_half_way_leaves_no_lease() -> None:
+    platform, machine, queue = with_broken_queue(())
+    message = machine.receive()
+    unit = only_unit(platform)
+
+    queue.broken = True
+    with pytest.raises(OSError, match="out of reach"):
+        machine.claim(message)
+    queue.broken = False
+    job = platform.ports.world.jobs.pop(unit.job_id)
+    with pytest.raises(LookupError):
+        machine.claim(message)
+    platform.ports.world.jobs[job.id] = job
+
+    assert platform.unit(unit.id) == unit
+    assert machine.claim(message).attempt == 1
+
+
+def test_a_queue_that_fails_after_the_write_fails_no_report() -> None:
+    _, machine, queue = with_broken_queue((), ())
+    done, failed = machine.take(), machine.take()
+
+    queue.broken = True
+
+    assert machine.complete(done).status == "completed"
+    assert machine.fail(failed, FailureCode.INPUT_CORRUPT).status == "queued"
+
+
+def test_a_queue_that_fails_costs_no_heartbeat_its_leases() -> None:
+    platform, machine, queue = with_broken_queue((), ())
+    grants = [machine.take(), machine.take()]
+    platform.tick(30)
+
+    queue.broken = True
+    answer = machine.heartbeat(*grants)
+
+    renewed = platform.clock.now() + timedelta(seconds=LEASE_SECONDS)
+    assert [(each.verdict, each.lease_expires_at) for each in answer.units] == [("continue", renewed)] * 2
+
+
+def test_inputs_are_given_again_with_fresh_links() -> None:
+    platform = Platform()
+    platform.submit()
+    platform.settle()
+    machine = Machine(platform)
+    prepared = machine.take()
+    machine.complete(prepared, outputs=(machine.upload(prepared, b"prepared"),))
+    platform.settle()
+    grant = machine.take()
+    platform.tick(50)
+    request = InputsRequest(lease=lease_of(grant))
+
+    fresh = platform.node.leases.inputs(machine.worker, grant.unit_id, request)
+
+    granted = InputsResponse(package=grant.package, dataset=grant.dataset, needs=grant.needs)
+    assert fresh == granted
+    assert [need.unit_name for need in fresh.needs] == ["prepare"]
+    platform.tick(900)
+    again = platform.node.leases.inputs(machine.worker, grant.unit_id, request)
+    assert platform.ports.objects.download(again.needs[0].outputs[0].download.url) == b"prepared"
+
+
+def test_inputs_are_for_the_holder_alone() -> None:
+    platform, machine, grant = running()
+    thief = Machine(platform, tier=Tier.CONTROLLED)
+    request = InputsRequest(lease=lease_of(grant))
+
+    assert refused(lambda: platform.node.leases.inputs(thief.worker, grant.unit_id, request)) == "LEASE_LOST"
+    machine.complete(grant)
+    assert refused(lambda: platform.node.leases.inputs(machine.worker, grant.unit_id, request)) == "LEASE_LOST"
+
+
+def test_a_training_without_a_model_is_not_paid() -> None:
+    platform = Platform()
+    platform.submit()
+    platform.settle()
+    machine = Machine(platform)
+    machine.complete(machine.take())
+    platform.settle()
+    train = machine.take()
+
+    with pytest.raises(Conflict) as nothing:
+        machine.complete(train, outputs=())
+    assert (nothing.value.code, nothing.value.details) == ("OUTPUT_MISSING", {"field": "/outputs"})
+    assert "NO_MODEL" in nothing.value.message
+    assert platform.unit(train.unit_id).status is UnitStatus.RUNNING
+
+    assert machine.complete(train).accepted
+
+
+def test_the_last_renewal_ends_with_the_deadline_and_its_bell_rings_then() -> None:
+    platform, machine, grant = running(max_runtime_seconds=60)
+    deadline = platform.clock.now() + timedelta(seconds=60 + 2 * 3_600)
+    while platform.clock.now() < deadline - timedelta(seconds=30):
+        machine.heartbeat(grant)
+        platform.tick(30)
+
+    last = machine.heartbeat(grant).units[0]
+    assert (last.verdict, last.lease_expires_at) == ("continue", deadline)
+
+    platform.tick(30)
+    assert machine.heartbeat(grant).units[0].verdict == "lease_lost"
+    platform.tick(1)
+    again = Machine(platform).take()
+    assert (again.unit_id, again.attempt) == (grant.unit_id, 2)
+
+
 class Racing(MemoryUnitStore):
     """Somebody else is quicker once: between the read and the write of a claim or a report."""
 
@@ -117,9 +318,8 @@ def test_of_two_machines_that_claim_at_once_one_has_the_unit() -> None:
     platform.submit()
     platform.settle()
     first, second = Machine(platform), Machine(platform)
-    message = first.receive()
-    platform.tick(31)
-    same = second.receive()
+    platform.dead_letters.handle(Doorbell(job_id="", unit_id=only_unit(platform).id, attempt=0))
+    message, same = first.receive(), second.receive()
     store = Racing(platform.ports.world)
     store.quicker = lambda: second.claim(same)
     platform.ports.units = store

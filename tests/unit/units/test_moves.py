@@ -4,12 +4,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from gpupool.units import decide
 from gpupool.units.decide import Refusal, Standing, Terms
 from gpupool.units.model import FINAL, Unit, UnitStatus, Worker
 from gpupool.wire.failures import Blame, FailureCode, blame_of, may_retry
-from gpupool.wire.units import FailRequest, Lease
+from gpupool.wire.units import FailRequest, Lease, OutputFile
+from gpupool.wire.vocabulary import ArtifactKind, UnitRole
 from tests.factories import NOW, a_doorway, a_lease, a_unit, some_work
 
 SECOND = timedelta(seconds=1)
@@ -46,7 +48,82 @@ def test_a_unit_is_claimed_only_through_its_own_queue() -> None:
 
 @pytest.mark.parametrize(("left", "expected"), [(SECOND, Refusal.LEASED), (timedelta(0), None), (-SECOND, None)])
 def test_only_a_lapsed_lease_frees_a_running_unit(left: timedelta, expected: Refusal | None) -> None:
-    assert refusal(replace(RUNNING, lease=a_lease(expires_at=NOW + left))) is expected
+    assert refusal(replace(RUNNING, lease=a_lease(node_id="node-2", expires_at=NOW + left))) is expected
+
+
+HOUR = timedelta(hours=1)
+
+
+def failed_by(node_id: str, *codes: FailureCode, unit: Unit = RUNNING) -> Unit:
+    """The unit after the node failed it at ``NOW``, once per code."""
+    for code in codes:
+        held = replace(unit, status=UnitStatus.RUNNING, lease=a_lease(node_id=node_id, expires_at=NOW + SECOND))
+        unit = decide.failed(replace(held, attempt=1), report(code), now=NOW)
+    return unit
+
+
+@pytest.mark.parametrize("code", [FailureCode.SANDBOX_FAILED, FailureCode.INPUT_CORRUPT, FailureCode.INTERNAL])
+def test_a_machine_that_failed_a_unit_lets_others_come_first(code: FailureCode) -> None:
+    unit = failed_by("node-1", code)
+
+    assert refusal(unit) is Refusal.PAUSED
+    assert refusal(unit, replace(WORKER, node_id="node-2")) is None
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_the_pause_grows_with_the_failures_and_ends(failures: int) -> None:
+    unit = failed_by("node-1", *[FailureCode.SANDBOX_FAILED] * failures)
+    end = NOW + failures * timedelta(minutes=2)
+
+    assert decide.refuse_claim(unit, WORKER, own_bell=True, now=end - SECOND) is Refusal.PAUSED
+    assert decide.refuse_claim(unit, WORKER, own_bell=True, now=end) is None
+
+
+def test_what_the_script_did_is_not_held_against_the_machine() -> None:
+    assert failed_by("node-1", FailureCode.SCRIPT_FAILED).faults == ()
+
+
+def test_a_first_drain_costs_the_machine_nothing_and_the_next_does() -> None:
+    assert refusal(failed_by("node-1", FailureCode.NODE_DRAINED)) is None
+    assert refusal(failed_by("node-1", FailureCode.NODE_DRAINED, FailureCode.NODE_DRAINED)) is Refusal.PAUSED
+
+
+def test_a_lapse_is_held_against_its_machine_too() -> None:
+    lapsed = replace(RUNNING, lease=a_lease(node_id="node-1", expires_at=NOW - SECOND))
+    other = replace(WORKER, node_id="node-2")
+    taken = decide.claimed(lapsed, other, Terms("token-2", NOW + SECOND, a_doorway()), now=NOW)
+    found = decide.due(lapsed, now=NOW + HOUR)
+
+    assert refusal(lapsed) is Refusal.PAUSED
+    assert refusal(lapsed, other) is None
+    assert [(fault.node_id, fault.failures, fault.at) for fault in taken.faults] == [("node-1", 1, NOW - SECOND)]
+    assert found is not None
+    assert (found.faults, found.lease) == (taken.faults, None)
+
+
+def test_a_unit_without_attempts_fails_whoever_asks() -> None:
+    assert refusal(replace(failed_by("node-1", FailureCode.SANDBOX_FAILED), attempt=3)) is Refusal.EXHAUSTED
+
+
+def test_only_the_last_machines_are_remembered() -> None:
+    unit = RUNNING
+    for at in range(12):
+        unit = failed_by(f"node-{at}", FailureCode.SANDBOX_FAILED, unit=unit)
+
+    assert [fault.node_id for fault in unit.faults] == [f"node-{at}" for at in range(2, 12)]
+
+
+@pytest.mark.parametrize("role", UnitRole)
+def test_who_is_paid_for_a_model_must_leave_one(role: UnitRole) -> None:
+    unit = a_unit(work=some_work(role=role))
+    model, log = (
+        OutputFile(name=kind, kind=kind, size_bytes=1, sha256="a" * 64) for kind in (ArtifactKind.MODEL, ArtifactKind.LOGS)
+    )
+    asked = role in {UnitRole.TRAIN, UnitRole.PACKAGE, UnitRole.SELECT}
+
+    assert decide.lacks_model(unit, []) is asked
+    assert decide.lacks_model(unit, [log]) is asked
+    assert not decide.lacks_model(unit, [log, model])
 
 
 @pytest.mark.parametrize(("attempt", "expected"), [(0, None), (2, None), (3, Refusal.EXHAUSTED), (4, Refusal.EXHAUSTED)])
@@ -60,7 +137,8 @@ def test_a_claim_starts_a_clean_attempt() -> None:
 
     assert (unit.status, unit.attempt, unit.started_at) == (UnitStatus.RUNNING, 2, NOW)
     assert (unit.progress_fraction, unit.metrics) == (None, {})
-    assert unit.lease == a_lease(token="token-2", expires_at=NOW + SECOND)
+    deadline = NOW + timedelta(seconds=600) + 2 * HOUR
+    assert unit.lease == a_lease(token="token-2", expires_at=NOW + SECOND, deadline=deadline)
     assert unit.version == before.version
 
 
@@ -104,7 +182,16 @@ ENDS_AT_ONCE = {
 ONE_MORE_TRY = {FailureCode.SCRIPT_FAILED, FailureCode.OUT_OF_MEMORY, FailureCode.ENVIRONMENT_FAILED}
 
 
-@pytest.mark.parametrize("code", sorted(set(FailureCode) - {FailureCode.NODE_DRAINED}))
+PLATFORM_ONLY = {FailureCode.PLANNING_FAILED, FailureCode.DISPATCH_FAILED, FailureCode.LEASE_EXPIRED}
+
+
+@pytest.mark.parametrize("code", sorted(PLATFORM_ONLY))
+def test_what_only_the_platform_knows_is_not_a_nodes_to_say(code: FailureCode) -> None:
+    with pytest.raises(ValidationError):
+        report(code)
+
+
+@pytest.mark.parametrize("code", sorted(set(FailureCode) - PLATFORM_ONLY - {FailureCode.NODE_DRAINED}))
 def test_how_often_each_cause_is_tried_again(code: FailureCode) -> None:
     tries = 1 if code in ENDS_AT_ONCE else 2 if code in ONE_MORE_TRY else 3
 

@@ -1,19 +1,27 @@
 """What may happen to a unit: pure moves from one row to the next. Whoever applies a move writes it over the version it
 was decided on; when that fails, the row is read and decided again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from gpupool.units.model import Failure, LeaseState, Unit, UnitStatus, Worker
-from gpupool.wire.failures import FailureCode, blame_of, may_retry
-from gpupool.wire.units import Doorway, FailRequest, Lease
+from gpupool.units.model import Failure, LeaseState, NodeFault, Unit, UnitStatus, Worker
+from gpupool.wire.failures import Blame, FailureCode, blame_of, may_retry
+from gpupool.wire.units import Doorway, FailRequest, Lease, OutputFile
+from gpupool.wire.vocabulary import ArtifactKind, UnitRole
 
 PATIENCE = timedelta(hours=24)
 _RING_AGAIN = timedelta(hours=1)
 # A lapsed lease is taken over by whoever hears the bell, within seconds. After this long, nobody hears it.
 _LONG_LAPSED = timedelta(minutes=10)
 _MOST_ATTEMPTS = 10
+# On top of the run itself, whatever the sizes: an hour to fetch the inputs and build the environment, one to upload.
+_AROUND_THE_RUN = timedelta(hours=2)
+# Per failure of a node on a unit, how long the unit is kept for others first.
+_PAUSE = timedelta(minutes=2)
+_MOST_FAULTS = 10
+_LEAVES_A_MODEL = frozenset({UnitRole.TRAIN, UnitRole.PACKAGE, UnitRole.SELECT})
 
 
 class Refusal(StrEnum):
@@ -23,6 +31,7 @@ class Refusal(StrEnum):
     LEASED = "leased"  # ring again when the lease may have lapsed
     NOT_SUITABLE = "not_suitable"  # ring elsewhere at once
     EXHAUSTED = "exhausted"  # the last lease lapsed: fail the unit
+    PAUSED = "paused"  # this node failed it a while ago: let others have the first chance
 
 
 class Standing(StrEnum):
@@ -56,7 +65,40 @@ def refuse_claim(unit: Unit | None, worker: Worker, *, own_bell: bool, now: date
         return Refusal.NOT_SUITABLE
     if unit.lease is not None and unit.lease.expires_at > now:
         return Refusal.LEASED
-    return Refusal.EXHAUSTED if unit.attempt >= unit.max_attempts else None
+    if unit.attempt >= unit.max_attempts:
+        return Refusal.EXHAUSTED
+    return Refusal.PAUSED if _is_paused(unit, worker.node_id, now=now) else None
+
+
+def _is_paused(unit: Unit, node_id: str, *, now: datetime) -> bool:
+    """Whether the node failed this unit so recently that another machine should have the chance first.
+
+    One broken machine is quick to fail and quick to ask again; unchecked, it would use up the attempts of every unit. Where
+    there is no other machine it gets the unit after the pause.
+    """
+    return any(fault.node_id == node_id and now < fault.at + fault.failures * _PAUSE for fault in _after_lapse(unit).faults)
+
+
+def _after_lapse(unit: Unit) -> Unit:
+    """The unit when its lease, if it has one, has lapsed: without it, and its holder remembered."""
+    if unit.lease is None:
+        return unit
+    return replace(_remembering(unit, FailureCode.LEASE_EXPIRED, at=unit.lease.expires_at), lease=None)
+
+
+def _remembering(unit: Unit, code: FailureCode, *, at: datetime) -> Unit:
+    """The unit with ``code`` noted against its holder; a cause that is the user's says nothing about the machine.
+
+    A node's first drain costs it nothing, because its owner may want it back and be done soon. A machine that gives the same
+    unit back again and again is ill.
+    """
+    if unit.lease is None or blame_of(code) is Blame.USER:
+        return unit
+    node_id = unit.lease.node_id
+    known = [fault.failures for fault in unit.faults if fault.node_id == node_id]
+    failures = known[0] + 1 if known else int(code is not FailureCode.NODE_DRAINED)
+    others = [fault for fault in unit.faults if fault.node_id != node_id]
+    return replace(unit, faults=(*others, NodeFault(node_id, failures, at))[-_MOST_FAULTS:])
 
 
 def holds_already(unit: Unit | None, worker: Worker, doorway: Doorway, *, now: datetime) -> bool:
@@ -75,6 +117,7 @@ def claimed(unit: Unit, worker: Worker, terms: Terms, *, now: datetime) -> Unit:
         node_id=worker.node_id,
         node_name=worker.node_name,
         expires_at=terms.expires_at,
+        deadline=now + timedelta(seconds=unit.work.max_runtime_seconds) + _AROUND_THE_RUN,
         queue_url=terms.doorway.queue_url,
         receipt_handle=terms.doorway.receipt_handle,
     )
@@ -88,6 +131,7 @@ def claimed(unit: Unit, worker: Worker, terms: Terms, *, now: datetime) -> Unit:
         progress_fraction=None,
         progress_stage="claimed",
         metrics={},
+        faults=_after_lapse(unit).faults,
     )
 
 
@@ -99,6 +143,11 @@ def standing(unit: Unit | None, lease: Lease) -> Standing:
     if unit.status is UnitStatus.RUNNING and held and (unit.attempt, held.token) == (lease.attempt, lease.lease_token):
         return Standing.HOLDS
     return Standing.REPEATED if unit.completed_by == lease.lease_token else Standing.LOST
+
+
+def lacks_model(unit: Unit, outputs: Sequence[OutputFile]) -> bool:
+    """Whether a result leaves out the model that units of its role are paid for."""
+    return unit.work.role in _LEAVES_A_MODEL and all(file.kind is not ArtifactKind.MODEL for file in outputs)
 
 
 def completed(
@@ -137,7 +186,8 @@ def failed(unit: Unit, report: FailRequest, *, now: datetime) -> Unit:
         exit_code=report.exit_code,
         log_tail=report.log_tail,
     )
-    ended = replace(unit, lease=None, failure=failure, completed_by=report.lease.lease_token)
+    remembered = _remembering(unit, report.code, at=now)
+    ended = replace(remembered, lease=None, failure=failure, completed_by=report.lease.lease_token)
     if report.code is FailureCode.NODE_DRAINED and unit.max_attempts < _MOST_ATTEMPTS:
         # An owner who wants the machine back says nothing about the unit, so the attempt is given back with it.
         ended = replace(ended, max_attempts=unit.max_attempts + 1)
@@ -193,7 +243,7 @@ def due(unit: Unit, *, now: datetime) -> Unit | None:
         rung_at = unit.rung_at or unit.queued_at
         return replace(unit, rung_at=now) if rung_at is not None and now - rung_at > _RING_AGAIN else None
     if unit.lease is not None and now - unit.lease.expires_at > _LONG_LAPSED:
-        return exhausted(unit, now=now) if unit.attempt >= unit.max_attempts else queued(replace(unit, lease=None), now=now)
+        return exhausted(unit, now=now) if unit.attempt >= unit.max_attempts else queued(_after_lapse(unit), now=now)
     return None
 
 

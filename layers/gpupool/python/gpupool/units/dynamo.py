@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from gpupool.wire.units import Lease, Progress
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+_HOLDS = "#status = :running AND attempt = :attempt AND #lease.#token = :token AND #lease.deadline >= :until"
+
 
 @cache
 def _adapter() -> TypeAdapter[Unit]:
@@ -29,6 +31,9 @@ def unit_item(unit: Unit) -> dict[str, Any]:
     row["open_needs"] = {str(need) for need in unit.open_needs}
     # As text: DynamoDB has one number type and would hand the script 1 for 1.0.
     row["work"]["parameters"] = json.dumps(unit.work.parameters)
+    if unit.lease is not None:
+        # As a number: a condition compares it, and times as text do not compare when their fractions differ in length.
+        row["lease"]["deadline"] = unit.lease.deadline.timestamp()
     return to_item(row)
 
 
@@ -37,6 +42,8 @@ def unit_from(item: dict[str, Any]) -> Unit:
     row: Row = from_item(item)
     row["work"]["parameters"] = json.loads(row["work"]["parameters"])
     row["open_needs"] = [int(need) for need in row.get("open_needs", ())]
+    if "lease" in row:
+        row["lease"]["deadline"] = datetime.fromtimestamp(row["lease"]["deadline"], UTC)
     return _adapter().validate_python(row)
 
 
@@ -94,12 +101,25 @@ class DynamoUnitStore:
             self._client.put_item(**replace_write(self._table, unit))
         return replace(unit, version=unit.version + 1)
 
-    def renew(self, unit_id: str, *, lease: Lease, expires_at: datetime, progress: Progress) -> Unit | None:
+    def renew(self, unit_id: str, *, lease: Lease, now: datetime, expires_at: datetime, progress: Progress) -> Unit | None:
+        renewed = self._beat(unit_id, lease, expires_at, progress)
+        if renewed is not None:
+            return renewed
+        # Lost, over, or so near to its deadline that only what is left can be given; a deadline never changes.
+        unit = self.get(unit_id)
+        held = unit.lease if unit is not None and unit.attempt == lease.attempt else None
+        if held is None or held.token != lease.lease_token or held.deadline <= now:
+            return None
+        return self._beat(unit_id, lease, min(expires_at, held.deadline), progress)
+
+    def _beat(self, unit_id: str, lease: Lease, expires_at: datetime, progress: Progress) -> Unit | None:
+        """One conditional renewal; None when the lease is lost or ``expires_at`` is beyond its deadline."""
         sets = ["#lease.expires_at = :expires", "progress_stage = :stage", "#metrics = :metrics"]
         if progress.fraction is not None:
             sets.append("progress_fraction = :fraction")
         values = {
             ":expires": expires_at.isoformat(),
+            ":until": expires_at.timestamp(),
             ":stage": progress.stage,
             ":metrics": dict(progress.metrics),
             ":fraction": progress.fraction,
@@ -113,7 +133,7 @@ class DynamoUnitStore:
                 TableName=self._table,
                 Key=unit_key(unit_id),
                 UpdateExpression=f"SET {', '.join(sets)} ADD #version :one",
-                ConditionExpression="#status = :running AND attempt = :attempt AND #lease.#token = :token",
+                ConditionExpression=_HOLDS,
                 ExpressionAttributeNames={
                     "#lease": "lease",
                     "#metrics": "metrics",

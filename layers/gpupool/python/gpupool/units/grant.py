@@ -5,7 +5,7 @@ from collections.abc import Callable
 from gpupool.artifacts.model import Artifact
 from gpupool.jobs.model import Job, Source
 from gpupool.units.model import LeaseState, Unit
-from gpupool.wire.units import DatasetInput, Download, Limits, NeedInput, NeedOutput, UnitGrant
+from gpupool.wire.units import DatasetInput, Download, InputsResponse, Limits, NeedInput, NeedOutput, UnitGrant
 from gpupool.wire.vocabulary import ArtifactKind
 
 _MEMORY_MB = 8_192
@@ -18,10 +18,19 @@ _PASSED_ON = frozenset({ArtifactKind.MODEL, ArtifactKind.METRICS, ArtifactKind.C
 Presign = Callable[[str, str], str]
 
 
-def build_grant(
-    unit: Unit, lease: LeaseState, job: Job, needs: tuple[tuple[Unit, tuple[Artifact, ...]], ...], presign: Presign
-) -> UnitGrant:
-    """The grant of ``unit`` under ``lease``; ``presign(key, file name)`` makes the download URLs."""
+def build_inputs(job: Job, needs: tuple[tuple[Unit, tuple[Artifact, ...]], ...], presign: Presign) -> InputsResponse:
+    """Where the inputs of one of the job's units lie; ``presign(key, file name)`` makes the download URLs."""
+    return InputsResponse(
+        package=_download(job.package, presign),
+        dataset=DatasetInput(
+            name=job.dataset.name, content_type=job.dataset.content_type, download=_download(job.dataset, presign)
+        ),
+        needs=[_need(need, artifacts, presign) for need, artifacts in needs],
+    )
+
+
+def build_grant(unit: Unit, lease: LeaseState, inputs: InputsResponse) -> UnitGrant:
+    """The grant of ``unit`` under ``lease``."""
     work = unit.work
     return UnitGrant(
         unit_id=unit.id,
@@ -39,11 +48,9 @@ def build_grant(
         requirements=work.requirements,
         objective=work.objective,
         goal=work.goal,
-        package=_download(job.package, presign),
-        dataset=DatasetInput(
-            name=job.dataset.name, content_type=job.dataset.content_type, download=_download(job.dataset, presign)
-        ),
-        needs=[_need(need, artifacts, presign) for need, artifacts in needs],
+        package=inputs.package,
+        dataset=inputs.dataset,
+        needs=inputs.needs,
         limits=Limits(
             wall_seconds=work.max_runtime_seconds,
             memory_mb=_MEMORY_MB,

@@ -42,16 +42,16 @@ class MemoryUnitStore:
                 raise StaleWrite(unit.id)
             return self.write(replace(unit, version=unit.version + 1))
 
-    def renew(self, unit_id: str, *, lease: Lease, expires_at: datetime, progress: Progress) -> Unit | None:
+    def renew(self, unit_id: str, *, lease: Lease, now: datetime, expires_at: datetime, progress: Progress) -> Unit | None:
         with self._world.lock:
             unit = self.get(unit_id)
             if unit is None or unit.status is not UnitStatus.RUNNING or unit.lease is None:
                 return None
-            if (unit.attempt, unit.lease.token) != (lease.attempt, lease.lease_token):
+            if (unit.attempt, unit.lease.token) != (lease.attempt, lease.lease_token) or unit.lease.deadline <= now:
                 return None
             renewed = replace(
                 unit,
-                lease=replace(unit.lease, expires_at=expires_at),
+                lease=replace(unit.lease, expires_at=min(expires_at, unit.lease.deadline)),
                 progress_fraction=unit.progress_fraction if progress.fraction is None else progress.fraction,
                 progress_stage=progress.stage,
                 metrics=dict(progress.metrics),

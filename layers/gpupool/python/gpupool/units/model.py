@@ -58,8 +58,19 @@ class LeaseState:
     node_id: str
     node_name: str
     expires_at: datetime
+    # Fixed at the claim: no heartbeat renews the lease beyond it, or a node that beats for ever would keep the unit for ever.
+    deadline: datetime
     queue_url: str
     receipt_handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFault:
+    """How often a node has failed a unit by its own doing, and when it last did. A node's first drain counts as none."""
+
+    node_id: str
+    failures: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +127,8 @@ class Unit:
     node_name: str | None = None
     # Fence of the accepted report, so that its repeat can be told from a late one.
     completed_by: str | None = None
+    # Nodes that failed it by their own doing, the latest last; they are passed over for a while.
+    faults: tuple[NodeFault, ...] = ()
     version: int = 1
 
     @property

@@ -24,8 +24,11 @@ class UnitStore(Protocol):
     def replace(self, unit: Unit) -> Unit:
         """Writes ``unit`` over the version it was made from and returns it with the next one; StaleWrite otherwise."""
 
-    def renew(self, unit_id: str, *, lease: Lease, expires_at: datetime, progress: Progress) -> Unit | None:
-        """Extends a running lease in one conditional write; None when that attempt does not hold the unit any more."""
+    def renew(self, unit_id: str, *, lease: Lease, now: datetime, expires_at: datetime, progress: Progress) -> Unit | None:
+        """Extends a running lease, to its deadline at most, in one conditional write.
+
+        None when that attempt does not hold the unit any more, or when the lease's deadline is not after ``now``.
+        """
 
     def open_edge(self, unit_id: str, *, need: int) -> Unit:
         """Removes one met need. Removing it twice is the same as once."""

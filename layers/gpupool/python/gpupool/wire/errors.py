@@ -9,8 +9,8 @@ class NodeErrorCode(StrEnum):
     NODE_REVOKED = "NODE_REVOKED"  # unrecoverable: the machine was removed from the pool
     PROTOCOL_UNSUPPORTED = "PROTOCOL_UNSUPPORTED"  # unrecoverable: update the agent
     UNIT_GONE = "UNIT_GONE"  # the unit needs nobody any more; poll on
-    UNIT_LEASED = "UNIT_LEASED"  # another node holds it; poll on
-    UNIT_NOT_SUITABLE = "UNIT_NOT_SUITABLE"  # this machine cannot run it; poll on
+    UNIT_LEASED = "UNIT_LEASED"  # another node holds it, or has heard its bell since; poll on
+    UNIT_NOT_SUITABLE = "UNIT_NOT_SUITABLE"  # this machine cannot run it, or failed it lately; poll on
     LEASE_LOST = "LEASE_LOST"  # stop the work, do not report it
     OUTPUT_MISSING = "OUTPUT_MISSING"  # an upload is absent or differs from what was declared; upload again
     VALIDATION_FAILED = "VALIDATION_FAILED"  # this message is wrong; do not repeat it

@@ -206,11 +206,21 @@ class CompleteRequest(Message):
     peak_memory_mb: int = Field(default=0, ge=0)
 
 
+# Causes that only the control plane can know. From a node they would end a unit at once, or blame the platform for it.
+_NOT_A_NODES_TO_SAY = frozenset({FailureCode.PLANNING_FAILED, FailureCode.DISPATCH_FAILED, FailureCode.LEASE_EXPIRED})
+
+
+def _a_nodes_to_say(code: FailureCode) -> FailureCode:
+    if code in _NOT_A_NODES_TO_SAY:
+        raise ValueError("the control plane alone says this; name what happened on this machine")
+    return code
+
+
 class FailRequest(Message):
     """``POST /api/v1/node/units/{unit_id}/fail``."""
 
     lease: Lease
-    code: FailureCode
+    code: Annotated[FailureCode, AfterValidator(_a_nodes_to_say)]
     message: str = Field(max_length=1000)
     log_tail: str = Field(default="", max_length=8000)
     exit_code: int | None = None

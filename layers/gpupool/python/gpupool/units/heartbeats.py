@@ -1,0 +1,41 @@
+"""Heartbeats: they keep leases up to their deadline, carry progress and bring back what is not wanted any more."""
+
+from datetime import timedelta
+
+from gpupool.clock import Clock
+from gpupool.dispatch.queue import Queue
+from gpupool.units.bells import Bells, doorway_of, seconds_until
+from gpupool.units.model import UnitStatus, Worker
+from gpupool.units.signing import Signing
+from gpupool.units.store import UnitStore
+from gpupool.wire.units import RunningUnit, UnitInstruction, UnitVerdict
+
+
+class Heartbeats:
+    def __init__(self, *, units: UnitStore, signing: Signing, queue: Queue, clock: Clock, lease_seconds: int) -> None:
+        self._units = units
+        self._signing = signing
+        self._bells = Bells(queue)
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+
+    def renew(self, worker: Worker, running: RunningUnit) -> UnitInstruction:
+        """Renews one lease and says what to do with its work."""
+        now = self._clock.now()
+        expires_at = now + timedelta(seconds=self._lease_seconds)
+        unit = self._units.renew(
+            running.unit_id, lease=running.lease, now=now, expires_at=expires_at, progress=running.progress
+        )
+        if unit is None or unit.lease is None or unit.lease.node_id != worker.node_id:
+            return UnitInstruction(unit_id=running.unit_id, verdict=self._verdict(running.unit_id))
+        self._bells.hide(doorway_of(unit.lease), seconds=seconds_until(unit.lease.expires_at, now=now))
+        return UnitInstruction(
+            unit_id=running.unit_id,
+            verdict=UnitVerdict.CONTINUE,
+            lease_expires_at=unit.lease.expires_at,
+            log_upload=self._signing.log_chunk(unit, running.log_chunk) if running.log_chunk is not None else None,
+        )
+
+    def _verdict(self, unit_id: str) -> UnitVerdict:
+        unit = self._units.get(unit_id)
+        return UnitVerdict.CANCEL if unit is not None and unit.status is UnitStatus.CANCELLED else UnitVerdict.LEASE_LOST
