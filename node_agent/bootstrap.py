@@ -65,6 +65,7 @@ def build_parts(
         cache=_new_cache(settings, pool),
         environments=environments,
         sandbox=sandbox,
+        inputs=control_plane,
         reporter=Reporter(control_plane, pool=pool),
         in_hand=in_hand,
         work_root=settings.work_root,

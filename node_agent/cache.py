@@ -13,24 +13,27 @@ import urllib3
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import Download
 from node_agent.agent_log import log_event
-from node_agent.blobs import CorruptError, DamagedError, DownloadTask
+from node_agent.blobs import CorruptError, DamagedError, DownloadTask, UrlSource
 from node_agent.errors import AbandonedError, RecoverableError, RefusedError, UnitFailedError
+from node_agent.pace import PaceBounds
 from node_agent.retry import Backoff, retrying
 
 logger = logging.getLogger(__name__)
 _SHA256 = re.compile(r"[0-9a-f]{64}")  # it becomes a file name
 _ATTEMPTS = 5
+_GOOD_PIECE = 8 << 20  # bytes for which a line that keeps breaking gets another round of attempts
 _WAIT_FOR_OTHER = 0.5  # seconds between looks at the stop event while another unit fetches the same object
 
 
 class Cache:
     """``root/objects/<sha256>``, read-only files; the least recently used go when ``limit_bytes`` is passed. Thread-safe."""
 
-    def __init__(self, root: Path, *, limit_bytes: int, pool: urllib3.PoolManager) -> None:
+    def __init__(self, root: Path, *, limit_bytes: int, pool: urllib3.PoolManager, pace: PaceBounds | None = None) -> None:
         self._objects = root / "objects"
         self._incoming = root / "incoming"
         self._limit = limit_bytes
         self._pool = pool
+        self._pace = pace or PaceBounds()
         self._lock = threading.Lock()
         self._fetching: dict[str, threading.Lock] = {}
         self._held: dict[str, int] = {}
@@ -41,12 +44,12 @@ class Cache:
         self._objects.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._incoming.mkdir(mode=0o700)
 
-    def holding(self) -> "Holding":
+    def holding(self, urls: UrlSource) -> "Holding":
         """A unit's claim on what it fetches: nothing of it is evicted before the holding ends."""
-        return Holding(self)
+        return Holding(self, urls)
 
-    def fetch(self, download: Download, *, stop: threading.Event) -> Path:
-        """The verified object, held once more. Raises ``UnitFailedError`` or ``AbandonedError``."""
+    def fetch(self, download: Download, *, urls: UrlSource, stop: threading.Event) -> Path:
+        """The verified object, held once more. Raises ``UnitFailedError``, ``AbandonedError`` and what ``urls`` raises."""
         if not _SHA256.fullmatch(download.sha256):
             raise UnitFailedError(FailureCode.INPUT_UNAVAILABLE, "an input is named by something that is no SHA-256")
         path = self._objects / download.sha256
@@ -59,7 +62,7 @@ class Cache:
                     raise AbandonedError("waiting for a download")
             try:
                 if not _is_whole(path, download):
-                    self._bring(download, path, stop=stop)
+                    self._bring(download, path, urls=urls, stop=stop)
             finally:
                 turn.release()
             os.utime(path)
@@ -75,12 +78,12 @@ class Cache:
                 del self._held[sha256]
                 self._fetching.pop(sha256, None)
 
-    def _bring(self, download: Download, path: Path, *, stop: threading.Event) -> None:
+    def _bring(self, download: Download, path: Path, *, urls: UrlSource, stop: threading.Event) -> None:
         self._evict(make_room_for=download.size_bytes)
         part = self._incoming / uuid.uuid4().hex
-        task = DownloadTask(download, part, pool=self._pool, stop=stop)
+        task = DownloadTask(download, part, urls=urls, pool=self._pool, stop=stop, bounds=self._pace)
         try:
-            retrying(task.attempt, what="download", giving_up=stop, attempts=_ATTEMPTS, backoff=Backoff(cap=15.0))
+            _carry_through(task, stop=stop)
             part.touch()  # an empty object never opened its file
             part.chmod(0o400)
             part.replace(path)
@@ -111,12 +114,13 @@ class Cache:
 class Holding:
     """What one unit fetched; a context manager."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, urls: UrlSource) -> None:
         self._cache = cache
+        self._urls = urls
         self._names: list[str] = []
 
     def fetch(self, download: Download, *, stop: threading.Event) -> Path:
-        path = self._cache.fetch(download, stop=stop)
+        path = self._cache.fetch(download, urls=self._urls, stop=stop)
         self._names.append(download.sha256)
         return path
 
@@ -126,6 +130,17 @@ class Holding:
     def __exit__(self, *_error: object) -> None:
         for name in self._names:
             self._cache.release(name)
+
+
+def _carry_through(task: DownloadTask, *, stop: threading.Event) -> None:
+    """Rounds of attempts, for as long as a round brings a good piece further; the task's own pace bounds them all."""
+    while True:
+        before = task.received
+        try:
+            return retrying(task.attempt, what="download", giving_up=stop, attempts=_ATTEMPTS, backoff=Backoff(cap=15.0))
+        except RecoverableError:
+            if task.received < before + _GOOD_PIECE:
+                raise
 
 
 def _is_whole(path: Path, download: Download) -> bool:

@@ -21,6 +21,8 @@ from gpupool.wire.units import (
     FailRequest,
     HeartbeatRequest,
     HeartbeatResponse,
+    InputsRequest,
+    InputsResponse,
     OutputsRequest,
     OutputsResponse,
     ReportResponse,
@@ -121,6 +123,10 @@ class ControlPlane:
 
     def heartbeat(self, request: HeartbeatRequest) -> HeartbeatResponse:
         return self._post("/heartbeat", request, HeartbeatResponse)
+
+    def inputs(self, unit_id: str, request: InputsRequest) -> InputsResponse:
+        """The grant's inputs again, with URLs that live from now on."""
+        return self._post(f"{_unit(unit_id)}/inputs", request, InputsResponse)
 
     def outputs(self, unit_id: str, request: OutputsRequest) -> OutputsResponse:
         return self._post(f"{_unit(unit_id)}/outputs", request, OutputsResponse)

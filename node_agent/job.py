@@ -25,6 +25,7 @@ from node_agent.errors import (
     UnrecoverableError,
 )
 from node_agent.in_hand import AbandonReason, UnitInHand, UnitsInHand
+from node_agent.input_urls import InputsDoor, InputUrls
 from node_agent.report import Reporter, collect
 from node_agent.sandbox import Sandbox
 from node_agent.state import read_json, write_private
@@ -44,6 +45,7 @@ class Tools:
     cache: Cache
     environments: Environments
     sandbox: Sandbox
+    inputs: InputsDoor
     reporter: Reporter
     in_hand: UnitsInHand
     work_root: Path
@@ -102,7 +104,7 @@ def _work_and_report(unit: UnitInHand, tools: Tools) -> None:
 def _work(unit: UnitInHand, tools: Tools) -> None:
     _prepare_folder(unit)
     unit.open_log()
-    with tools.cache.holding() as holding:
+    with tools.cache.holding(InputUrls(unit, tools.inputs)) as holding:
         inputs = fetch_inputs(unit, holding)
         inputs = build_environment(unit, inputs, tools.environments)
         outcome = run_in_sandbox(unit, inputs, tools.sandbox)

@@ -1,4 +1,4 @@
-"""The middle of a unit: its inputs, its environment, its run. Nothing here talks to the control plane."""
+"""The middle of a unit: its inputs, its environment, its run. Only fresh URLs for inputs come from the control plane."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -43,12 +43,13 @@ class Inputs:
 
 
 def fetch_inputs(unit: UnitInHand, holding: Holding) -> Inputs:
-    """Bring everything that the unit reads. Raises ``UnitFailedError`` (INPUT_*) or ``AbandonedError``."""
+    """Bring everything that the unit reads. Raises ``UnitFailedError`` (INPUT_*), ``AbandonedError`` or ``LeaseLostError``."""
     unit.enter(Stage.FETCHING)
     grant = unit.grant
     package = holding.fetch(grant.package, stop=unit.abandoned)
-    dataset = holding.fetch(grant.dataset.download, stop=unit.abandoned) if grant.role in _READS_DATASET else None
+    # The dataset is the largest as a rule, so what comes before it arrives while the URLs are young.
     needs = tuple(_fetch_need(need, unit=unit, holding=holding) for need in grant.needs)
+    dataset = holding.fetch(grant.dataset.download, stop=unit.abandoned) if grant.role in _READS_DATASET else None
     root = unit.folder / "sandbox"
     root.mkdir(mode=0o700)
     spec = UnitSpec(

@@ -26,6 +26,7 @@ from tests.agent.fake_http import Answer, Handler, Trouble, refusal
 DEVICE_KEY = "nk_node-1_secret"
 JOB_ID = "01930000-0000-7000-8000-000000000001"
 PAIRING_CODE = "ABCD-EFGH-JKLM"
+_EXPIRING = ("/blobs/", "/uploads/")
 
 
 @dataclass
@@ -61,6 +62,8 @@ class FakeControlPlane:
         self.reported: list[dict[str, Any]] = []
         self.troubles: dict[str, list[Trouble]] = {}
         self.unreachable = False
+        self.url_uses: int | None = None  # a URL is refused once the store was called so often since it was made
+        self._store_calls = 0
         self._messages: dict[str, list[tuple[str, str]]] = {}
         self._rang = threading.Condition()
         self._lock = threading.RLock()
@@ -120,6 +123,7 @@ class FakeControlPlane:
         step = step_of(method, path)
         with self._lock:
             self.calls[step] += 1
+            self._store_calls += path.startswith(_EXPIRING)
             if self.unreachable:
                 return None
             waiting = self.troubles.get(step)
@@ -157,6 +161,7 @@ class FakeControlPlane:
         steps: dict[str, Callable[[FakeUnit, dict[str, Any]], Answer]] = {
             "claim": self._claim,
             "decline": self._decline,
+            "inputs": self._inputs,
             "outputs": self._outputs,
             "complete": self._complete,
             "fail": self._fail,
@@ -224,7 +229,23 @@ class FakeControlPlane:
                 wall_seconds=600, memory_mb=1000, disk_mb=1000, processes=50, log_bytes=100_000, output_bytes=1_000_000
             ),
         }
-        return wire.UnitGrant(**{**values, **unit.fields})
+        grant = wire.UnitGrant(**{**values, **unit.fields})
+        return grant.model_copy(update=dict(self._fresh_inputs(grant)))
+
+    def _inputs(self, unit: FakeUnit, request: dict[str, Any]) -> Answer:
+        if not holds(unit, wire.InputsRequest.model_validate(request).lease):
+            return refusal(409, NodeErrorCode.LEASE_LOST)
+        return Answer.of(self._fresh_inputs(self.grant(unit)))
+
+    def _fresh_inputs(self, grant: wire.UnitGrant) -> wire.InputsResponse:
+        document = {name: grant.model_dump()[name] for name in wire.InputsResponse.model_fields}
+        outputs = [output["download"] for need in document["needs"] for output in need["outputs"]]
+        for download in (document["package"], document["dataset"]["download"], *outputs):
+            download["url"] = self._fresh(download["url"])
+        return wire.InputsResponse.model_validate(document)
+
+    def _fresh(self, url: str) -> str:
+        return f"{url.partition('?')[0]}?made={self._store_calls}"
 
     def _decline(self, unit: FakeUnit, request: dict[str, Any]) -> Answer:
         wire.ClaimRequest.model_validate(request)
@@ -261,7 +282,7 @@ class FakeControlPlane:
             path = f"/uploads/{unit.unit_id}/{unit.attempt}/{file.name}"
             unit.uploads[path] = file.sha256
             uploads[file.name] = wire.Upload(
-                url=self.url + path,
+                url=self._fresh(self.url + path),
                 headers={"Content-Type": "application/octet-stream", "Content-Length": str(file.size_bytes)},
             )
         return Answer.of(wire.OutputsResponse(uploads=uploads))
@@ -288,6 +309,9 @@ class FakeControlPlane:
         return Answer.of(wire.ReportResponse(unit_id=unit.unit_id, status=unit.status))
 
     def _object(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        path, _, made = path.partition("?made=")
+        if made and self.url_uses is not None and self._store_calls - int(made) > self.url_uses:
+            return Answer(status=403)
         if method == "PUT":
             granted = {path: sha256 for unit in self.units.values() for path, sha256 in unit.uploads.items()}
             if hashlib.sha256(body).hexdigest() != granted.get(path):

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -12,13 +13,14 @@ from gpupool.wire.errors import NodeErrorCode
 
 @dataclass(frozen=True)
 class Answer:
-    """``cut_after``: send only so many bytes of the body, then close the connection."""
+    """``cut_after``: send only so many bytes of the body, then close the connection. ``pause``: seconds after every byte."""
 
     status: int = 200
     body: bytes = b""
     media_type: str = "application/json"
     retry_after: str | None = None
     cut_after: int | None = None
+    pause: float | None = None
 
     @classmethod
     def of(cls, value: Message | dict[str, Any]) -> "Answer":
@@ -80,9 +82,19 @@ class Handler(BaseHTTPRequestHandler):
         if answer.retry_after is not None:
             self.send_header("Retry-After", answer.retry_after)
         self.end_headers()
-        self.wfile.write(answer.body if answer.cut_after is None else answer.body[: answer.cut_after])
+        body = answer.body if answer.cut_after is None else answer.body[: answer.cut_after]
+        if answer.pause is None:
+            self.wfile.write(body)
+        else:
+            self._trickle(body, pause=answer.pause)
         if answer.cut_after is not None:
             self.close_connection = True
+
+    def _trickle(self, body: bytes, *, pause: float) -> None:
+        never = threading.Event()
+        for byte in body:
+            self.wfile.write(bytes([byte]))
+            never.wait(pause)
 
     def log_message(self, *_arguments: object) -> None:
         """Silent."""

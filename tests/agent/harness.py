@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gpupool.wire.capabilities import Gpu
+from gpupool.wire.units import Download
 from node_agent.agent import Agent, Parts
 from node_agent.bootstrap import build_parts
 from node_agent.environments.memory import MemoryEnvironments
+from node_agent.errors import RefusedError
 from node_agent.exit_codes import ExitCode
 from node_agent.sandbox import Limits, OnOutput, UnitFiles, UnitSpec
 from node_agent.sandbox.memory import MemoryRunningUnit, MemorySandbox, Script
@@ -49,6 +51,15 @@ class TalkingSandbox(MemorySandbox):
     def say(self, output: bytes) -> None:
         """As the newest unit."""
         self._ears[-1](output)
+
+
+class AsGranted:
+    """URLs that never expire."""
+
+    def url_for(self, download: Download, *, refused: bool = False) -> str:
+        if refused:
+            raise RefusedError("there is no other URL")
+        return download.url
 
 
 class AgentInThread:

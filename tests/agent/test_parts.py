@@ -23,6 +23,7 @@ from node_agent.retry import Backoff, retrying
 from node_agent.web import InsecureUrlError, new_pool, require_safe_url
 from node_agent.work import limits_here
 from tests.agent.fake_control_plane import FakeControlPlane
+from tests.agent.harness import AsGranted
 
 # Back-off
 
@@ -164,7 +165,7 @@ def test_a_log_keeps_to_its_limit_and_its_tail_is_text(tmp_path: Path) -> None:
 
 
 def fetch(cache: Cache, download: Download) -> Path:
-    with cache.holding() as holding:
+    with cache.holding(AsGranted()) as holding:
         return holding.fetch(download, stop=threading.Event())
 
 
@@ -177,7 +178,7 @@ def cache(tmp_path: Path) -> Cache:
 
 def test_the_least_recently_used_leave_first_and_what_is_held_stays(control_plane: FakeControlPlane, cache: Cache) -> None:
     downloads = [control_plane.store(bytes([number]) * 400) for number in range(4)]
-    with cache.holding() as holding:
+    with cache.holding(AsGranted()) as holding:
         held = holding.fetch(downloads[0], stop=threading.Event())
         second = fetch(cache, downloads[1])
         third = fetch(cache, downloads[2])
