@@ -2,9 +2,7 @@
 
 import hashlib
 import logging
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import urllib3
@@ -13,12 +11,12 @@ from gpupool.wire import units as wire
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.vocabulary import ArtifactKind
 from node_agent.agent_log import log_event
-from node_agent.blobs import upload
 from node_agent.control_plane import ControlPlane
 from node_agent.errors import AgentError, OutputMissingError, RecoverableError, RefusedError, UnitFailedError
 from node_agent.in_hand import Stage, UnitInHand
 from node_agent.retry import Backoff, retrying
 from node_agent.sandbox import OutputFile, UnitOutcome
+from node_agent.uploads import Output, Uploads
 
 logger = logging.getLogger(__name__)
 LOG_FILE = "log.txt"
@@ -30,14 +28,6 @@ _REPORT_ATTEMPTS = 100
 _MOST_METRICS = 50
 _TAIL_CHARACTERS = 8000
 _MESSAGE_CHARACTERS = 1000
-
-
-@dataclass(frozen=True)
-class Output:
-    """A file to upload and what is declared about it."""
-
-    declared: wire.OutputFile
-    path: Path
 
 
 def collect(unit: UnitInHand, artifacts: Sequence[OutputFile]) -> list[Output]:
@@ -91,9 +81,10 @@ class Reporter:
             runtime_seconds=outcome.runtime_seconds,
             peak_memory_mb=outcome.peak_memory_mb,
         )
+        uploads = Uploads(unit, self._control_plane, pool=self._pool, attempts=_UPLOAD_ATTEMPTS)
         for _ in range(_UPLOAD_ROUNDS):
+            uploads.send(outputs)
             try:
-                self._upload(unit, outputs, attempts=_UPLOAD_ATTEMPTS)
                 answer = retrying(
                     lambda: self._control_plane.complete(unit.unit_id, request),
                     what="complete",
@@ -101,7 +92,8 @@ class Reporter:
                     attempts=_REPORT_ATTEMPTS,
                     backoff=Backoff(cap=10.0),
                 )
-            except (OutputMissingError, UploadRefusedError) as error:
+            except OutputMissingError as error:
+                uploads.forget()
                 log_event(logger, "upload.again", level=logging.WARNING, unit=unit.unit_id, error=str(error))
                 continue
             log_event(logger, "unit.completed", unit=unit.unit_id, attempt=unit.lease.attempt, accepted=answer.accepted)
@@ -143,45 +135,11 @@ class Reporter:
         """A log that cannot be uploaded is not worth failing the report of a failure."""
         try:
             outputs = _log_output(unit)
-            self._upload(unit, outputs, attempts=2)
+            Uploads(unit, self._control_plane, pool=self._pool, attempts=2).send(outputs)
         except (RecoverableError, RefusedError, UnitFailedError, OSError) as error:
             log_event(logger, "log.unsent", level=logging.WARNING, unit=unit.unit_id, error=str(error))
             return []
         return [output.declared for output in outputs]
-
-    def _upload(self, unit: UnitInHand, outputs: Sequence[Output], *, attempts: int) -> None:
-        if not outputs:
-            return
-        request = wire.OutputsRequest(lease=unit.lease, files=[output.declared for output in outputs])
-        granted = retrying(
-            lambda: self._control_plane.outputs(unit.unit_id, request),
-            what="outputs",
-            giving_up=unit.abandoned,
-            attempts=_REPORT_ATTEMPTS,
-            backoff=Backoff(cap=10.0),
-        )
-        for output in outputs:
-            unit.raise_if_abandoned()
-            self._send(output, granted.uploads.get(output.declared.name), attempts=attempts, giving_up=unit.abandoned)
-
-    def _send(self, output: Output, to: wire.Upload | None, *, attempts: int, giving_up: threading.Event) -> None:
-        if to is None:
-            raise UploadRefusedError(f"no upload was granted for {output.declared.name}")
-
-        def attempt() -> None:
-            with output.path.open("rb") as source:
-                upload(self._pool, to, source=source, size_bytes=output.declared.size_bytes)
-
-        try:
-            retrying(attempt, what="upload", giving_up=giving_up, attempts=attempts, backoff=Backoff(cap=15.0))
-        except RefusedError as error:
-            raise UploadRefusedError(str(error)) from error
-        except RecoverableError as error:
-            raise UnitFailedError(FailureCode.UPLOAD_FAILED, f"{output.declared.name}: {error}") from error
-
-
-class UploadRefusedError(RefusedError):
-    """The presigned request was not accepted; a fresh one may be."""
 
 
 def _tail(unit: UnitInHand) -> str:
