@@ -45,7 +45,7 @@ Answer = TypeVar("Answer", bound=Message)
 
 _PREFIX = "/api/v1/node"
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=15.0)
-_LARGEST_ANSWER = 1_000_000
+_LARGEST_ANSWER = 4_000_000
 
 _NEXT_MOVE: dict[str, type[AgentError]] = {
     NodeErrorCode.PAIRING_CODE_INVALID: UnrecoverableError,
