@@ -15,9 +15,7 @@ help: ## Show the targets
 
 $(STAMP): requirements/all.lock
 	@echo "Setting up $(VENV) (once, about two minutes with downloads)"
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --progress-bar on --require-hashes --no-deps -r requirements/all.lock
+	@$(PYTHON) local/install.py $(VENV) requirements/all.lock
 	@touch $@
 
 sandbox: # bubblewrap stands between other people's code and this machine
