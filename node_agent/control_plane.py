@@ -2,7 +2,6 @@
 
 import email.utils
 import json
-import logging
 import time
 from typing import TypeVar
 from urllib.parse import quote
@@ -40,7 +39,6 @@ from node_agent.errors import (
 )
 from node_agent.web import open_url, require_safe_url
 
-logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer", bound=Message)
 
 _PREFIX = "/api/v1/node"

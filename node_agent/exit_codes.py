@@ -13,7 +13,3 @@ class ExitCode(IntEnum):
     UNITS_GIVEN_BACK = 7
     LOOP_DIED = 70
     UNREACHABLE = 75
-
-
-# A restart cannot help these; a service manager should leave the agent stopped (systemd: RestartPreventExitStatus).
-NO_RESTART = frozenset({ExitCode.USAGE, ExitCode.NOT_PAIRED, ExitCode.REFUSED, ExitCode.STATE_DIR_IN_USE})

@@ -13,8 +13,6 @@ from infra.constructs.layers import ARCHITECTURE, RUNTIME
 from infra.settings import StageSettings
 from infra.suppressions import Because, acknowledge
 
-METRICS_NAMESPACE = "GpuPool"
-
 
 @dataclass(frozen=True)
 class FunctionSize:
@@ -97,12 +95,11 @@ def retention(settings: StageSettings) -> logs.RetentionDays:
 
 
 def common_variables(room: str, *, settings: StageSettings) -> dict[str, str]:
-    """The variables that every function has; `room` names it in logs and metrics."""
+    """The variables that every function has; `room` names it in logs."""
     return {
         "STAGE": settings.stage,
         "LOG_LEVEL": settings.log_level,
         "POWERTOOLS_SERVICE_NAME": room,
-        "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
     }
 
 

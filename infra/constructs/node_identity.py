@@ -7,8 +7,6 @@ from constructs import Construct
 from infra.constructs.function import RoomFunction
 from infra.constructs.job_queues import JobQueues
 
-_RECEIVE = ["sqs:ReceiveMessage", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"]
-
 
 class NodeIdentity(Construct):
     """Only `broker` may assume the role; it narrows each session to one node's own queues."""
@@ -22,7 +20,7 @@ class NodeIdentity(Construct):
             assumed_by=iam.ArnPrincipal(broker.role.role_arn),
             max_session_duration=Duration.hours(1),
         )
-        self.role.add_to_policy(iam.PolicyStatement(actions=_RECEIVE, resources=queues.arns))
+        self.role.add_to_policy(iam.PolicyStatement(actions=["sqs:ReceiveMessage"], resources=queues.arns))
         broker.allow(["sts:AssumeRole"], on=[self.role.role_arn])
         broker.know(self.variables)
 

@@ -31,7 +31,7 @@ MADE_BY = {
     "on_dead_letter": bootstrap.build_dead_letters,
 }
 # Read by Powertools or by Lambda, not by the core's settings.
-RUNTIME_VARIABLES = {"LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"}
+RUNTIME_VARIABLES = {"LOG_LEVEL", "POWERTOOLS_SERVICE_NAME"}
 
 
 def test_deployed_rooms_are_the_folders_with_a_handler(prod: Synthesised) -> None:

@@ -1,8 +1,8 @@
-"""JSON logs and metrics of the functions. Rooms log through the standard library; these settings give them the same shape."""
+"""JSON logs of the functions. Rooms log through the standard library; this gives them all the same shape."""
 
 from functools import cache
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging import utils
 
 
@@ -12,9 +12,3 @@ def logger() -> Logger:
     log = Logger()
     utils.copy_config_to_registered_loggers(log, include={"gpupool"})
     return log
-
-
-@cache
-def metrics() -> Metrics:
-    """This function's metrics, in CloudWatch's embedded format."""
-    return Metrics()
