@@ -7,16 +7,14 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from gpupool.accounts.model import Scope
 from gpupool.errors import ValidationFailed
 from gpupool.jobs.model import Sensitivity
+from gpupool.planning.limits import MAX_RUNTIME_SECONDS, MAX_VRAM_MB, MIN_DISK_MB
 from gpupool.uploads.model import MAX_BYTES, Declaration, UploadKind
 
 if TYPE_CHECKING:
     from gpupool.jobs.service import SubmitJob
 
-MAX_VRAM_MB = 80_000
-MIN_DISK_MB = 64  # less would not hold a log and a result
 MAX_DISK_MB = 200_000
 MIN_RUNTIME_SECONDS = 60
-MAX_RUNTIME_SECONDS = 21_600
 DEFAULT_DISK_MB = 1_024
 DEFAULT_RUNTIME_SECONDS = 3_600
 

@@ -13,6 +13,7 @@ from gpupool.errors import Gone
 from gpupool.jobs.model import JobStatus, Sensitivity
 from gpupool.objects.store import URL_SECONDS
 from gpupool.pages import DEFAULT_LIMIT, MAX_LIMIT
+from gpupool.planning.limits import MAX_RUNTIME_SECONDS, MAX_VRAM_MB, MIN_DISK_MB
 from gpupool.uploads.model import MAX_BYTES, UploadKind
 
 router = APIRouter(prefix=PREFIX, tags=["meta"])
@@ -30,11 +31,15 @@ _CONFIG: dict[str, Any] = {
         "training_package_max_bytes": MAX_BYTES[UploadKind.TRAINING_PACKAGE],
     },
     "training_jobs": {
-        "required_vram_mb": {"min": 0, "max": requests.MAX_VRAM_MB},
-        "required_disk_mb": {"min": 0, "max": requests.MAX_DISK_MB, "default": requests.DEFAULT_DISK_MB},
+        "required_vram_mb": {"min": 0, "max": MAX_VRAM_MB},
+        "required_disk_mb": {
+            "min": MIN_DISK_MB,
+            "max": requests.MAX_DISK_MB,
+            "default": requests.DEFAULT_DISK_MB,
+        },
         "max_runtime_seconds": {
             "min": requests.MIN_RUNTIME_SECONDS,
-            "max": requests.MAX_RUNTIME_SECONDS,
+            "max": MAX_RUNTIME_SECONDS,
             "default": requests.DEFAULT_RUNTIME_SECONDS,
         },
     },

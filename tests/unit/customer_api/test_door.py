@@ -15,6 +15,7 @@ def test_limits_and_vocabularies_are_told_to_anybody(door: Door) -> None:
     config = door.stranger().get("/config").json()
     assert config["signed_url_seconds"] == 900
     assert config["pagination"] == {"default_limit": 50, "max_limit": 100}
+    assert config["training_jobs"]["required_disk_mb"] == {"min": 64, "max": 200_000, "default": 1_024}
     assert door.stranger().get("/meta").json()["environment"] == "local"
 
 
