@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import IO, cast
 
 from gpupool.errors import ValidationFailed
-from gpupool.planning.manifest import MANIFEST_NAME, parse_manifest
+from gpupool.planning.manifest import MANIFEST_NAME, decode_manifest, parse_manifest
 from gpupool.planning.model import Manifest
 
 MAX_ENTRIES = 2_000
@@ -132,11 +132,7 @@ def _manifest_text(archive: zipfile.ZipFile, files: dict[str, zipfile.ZipInfo]) 
             text = stream.read(MAX_MANIFEST_BYTES + 1)
     except _BROKEN as error:
         raise _invalid("Its manifest cannot be unpacked; zip the folder again.", entry) from error
-    try:
-        return text.decode()
-    except UnicodeDecodeError as error:
-        message = f"{MANIFEST_NAME} is not UTF-8 text; save it as UTF-8."
-        raise ValidationFailed(message, code="MANIFEST_INVALID", field="") from error
+    return decode_manifest(text)
 
 
 def _unsafe(message: str, name: str | None = None) -> ValidationFailed:
