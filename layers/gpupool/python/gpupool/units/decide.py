@@ -29,7 +29,7 @@ class Refusal(StrEnum):
 
     GONE = "gone"  # nobody is needed: silence the bell
     LEASED = "leased"  # ring again when the lease may have lapsed
-    NOT_SUITABLE = "not_suitable"  # ring elsewhere at once
+    NOT_SUITABLE = "not_suitable"  # ring again in a moment, for another machine
     EXHAUSTED = "exhausted"  # the last lease lapsed: fail the unit
     PAUSED = "paused"  # this node failed it a while ago: let others have the first chance
 

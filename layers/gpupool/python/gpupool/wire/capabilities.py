@@ -13,7 +13,7 @@ class Gpu(Message):
 
 
 class Capabilities(Message):
-    """What the agent measured on its host when it started."""
+    """What the agent measures on its host when it pairs and whenever it renews its credentials."""
 
     cpu_count: int = Field(ge=1)
     memory_mb: int = Field(ge=1)
@@ -21,7 +21,7 @@ class Capabilities(Message):
     gpus: list[Gpu] = Field(default_factory=list, max_length=64)
     # Single-core matrix-multiply speed; orders nodes against each other, never a promise.
     gflops: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    sandbox: str = Field(default="none", max_length=40, description="bubblewrap, or none: then only its owner's units")
+    sandbox: str = Field(default="none", max_length=40, description="bubblewrap, or none: then no queue at all")
     python: str = Field(default="", max_length=40)
     platform: str = Field(default="", max_length=100)
     agent_version: str = Field(default="", max_length=40)
