@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from examples.build import DATASETS
 from local import bringup, process
 from local.bringup import LocalStack, Wishes
 from local.demo.client import ApiError, CustomerClient
@@ -54,7 +55,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description="Train an example on two local nodes.")
-    parser.add_argument("example", nargs="?", default="digits-mlp", help="digits-mlp, digits-sweep or char-lm")
+    parser.add_argument("example", nargs="?", default="digits-mlp", choices=sorted(DATASETS))
     parser.add_argument("--probes", type=int, default=_PROBES, help="jobs that measure the dispatch latency beforehand")
     return parser.parse_args()
 

@@ -1,5 +1,6 @@
 """One job from upload to its end, watched."""
 
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -58,6 +59,7 @@ def submit_example(client: CustomerClient, name: str, out: Path) -> Json:
 def watch(client: CustomerClient, job: Json, *, on_change: Callable[[Watched], None]) -> Watched:
     """Polls until the job has ended; ``on_change`` sees every state on the way."""
     seen = Watched(job)
+    pause = threading.Event()
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         seen.job = client.job(job["id"])
@@ -68,4 +70,4 @@ def watch(client: CustomerClient, job: Json, *, on_change: Callable[[Watched], N
             return seen
         if time.monotonic() > deadline:
             raise StuckError(f"job {job['id']} is {seen.job['status']} after {_PATIENCE_SECONDS} s")
-        time.sleep(_POLL_SECONDS)
+        pause.wait(_POLL_SECONDS)
