@@ -16,12 +16,23 @@ def main(folder: Path, lock: Path) -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts this may have an older one, which should hear why it stops
         print("Python 3.11 or newer is needed; name one with: make PYTHON=python3.11", file=sys.stderr)
         return 1
-    if not (folder / "bin" / "python").exists():
-        venv.create(folder, with_pip=True)
+    if not (folder / "bin" / "pip").exists() and not _make_venv(folder):
+        return 1
     total = sum(1 for line in lock.read_text().splitlines() if "==" in line and not line.startswith((" ", "#")))
     command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--progress-bar", "off"]
     command += ["--require-hashes", "--no-deps", "-r", str(lock)]
     return _follow(command, total=total)
+
+
+def _make_venv(folder: Path) -> bool:
+    """Debian and Ubuntu ship Python without what an environment's pip is made from, and say so only to ``python -m venv``."""
+    try:
+        venv.create(folder, with_pip=True, clear=True)
+    except subprocess.CalledProcessError:
+        package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+        print(f"This Python cannot make environments; on Debian and Ubuntu: apt-get install {package}", file=sys.stderr)
+        return False
+    return True
 
 
 def _follow(command: list[str], *, total: int) -> int:
