@@ -121,7 +121,9 @@ def _watch(client: CustomerClient, job: Json, nodes: list[Node], console: Consol
         seen = watch(client, job, on_change=show)
         if not console.is_terminal:
             live.update(render(seen.job, seen.units, seen.running_losses))
-        return seen
+    if not console.is_terminal:
+        console.line()  # without a terminal the last picture is printed without its end of line
+    return seen
 
 
 def _print_changes(seen: Watched, lines: dict[str, str], console: Console) -> None:
