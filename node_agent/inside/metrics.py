@@ -8,7 +8,7 @@ from pathlib import Path
 MAX_LINE_BYTES = 16_384
 MAX_LINES = 200_000
 MAX_NAMES = 50
-_MAX_NAME = 100
+_MAX_NAME = 64  # as on the way to the control plane
 
 
 def parse_line(line: bytes) -> dict[str, object] | None:
