@@ -21,7 +21,7 @@ $(STAMP): requirements/all.lock
 sandbox: # bubblewrap stands between other people's code and this machine
 	@sh local/install_sandbox.sh
 
-setup: $(STAMP) sandbox ## Install everything into .venv, and the sandbox
+setup: sandbox $(STAMP) ## Install the sandbox, and everything else into .venv
 
 up: setup ## Start the local stack and keep it up; writes .local/stack.env
 	@$(BIN)/python -m local.stack up

@@ -9,7 +9,7 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
   exit 0
 fi
 cat >&2 <<'HELP'
-bubblewrap is missing, and this user may not install it. A node refuses other people's units without it. Install it with
+bubblewrap is missing, and make could not install it here. A node refuses other people's units without it. Install it with
 
     sudo apt-get install bubblewrap      (Debian, Ubuntu)
     sudo dnf install bubblewrap          (Fedora)
