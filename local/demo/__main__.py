@@ -150,10 +150,10 @@ def _print_result(report: Json, console: Console) -> None:
     job, credits, timings = report["job"], report["credits"], report["timings"]
     table = Table(title="artifacts", title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim")
     for heading in ("unit", "name", "kind", "bytes", "sha256"):
-        table.add_column(heading, no_wrap=heading != "sha256", justify="right" if heading == "bytes" else "left")
+        table.add_column(heading, no_wrap=True, justify="right" if heading == "bytes" else "left")
     names = {unit["id"]: unit["name"] for unit in report["units"]}
     for one in report["artifacts"]:
-        table.add_row(names[one["unit_id"]], one["name"], one["kind"], f"{one['size_bytes']:,}", one["sha256"][:16])
+        table.add_row(names[one["unit_id"]], one["name"], one["kind"], f"{one['size_bytes']:,}", one["sha256"])
     console.print(table)
     if job["failure"]:
         console.print(f"[bold red]{job['failure']['code']}[/] ({job['failure']['blame']}): {job['failure']['message']}")

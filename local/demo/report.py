@@ -13,6 +13,7 @@ from local.demo.timings import spread, timings_of
 
 Json = dict[str, Any]
 
+_WANTED_ACCURACY = 0.95
 _ACCURACIES = ("test_accuracy", "validation_accuracy")
 
 
@@ -21,6 +22,7 @@ def build_report(client: CustomerClient, seen: Watched, *, dispatch: list[float]
     job_id = seen.job["id"]
     entries = client.ledger(job_id)
     artifacts = client.artifacts(job_id)
+    accuracy = accuracy_of(seen.units)
     timings = timings_of(seen.job, seen.units) | {"warm_submit_to_first_unit_running": spread(dispatch)}
     return {
         "job": seen.job,
@@ -29,9 +31,9 @@ def build_report(client: CustomerClient, seen: Watched, *, dispatch: list[float]
         "artifacts": artifacts,
         "ledger_entries": entries,
         "credits": credits_of(seen.job, entries),
-        "accuracy": accuracy_of(seen.units),
+        "accuracy": accuracy,
         "timings": timings,
-        "checks": checks_of(seen.job, seen.units, entries),
+        "checks": checks_of(seen.job, seen.units, entries) | accuracy_check(accuracy),
     }
 
 
@@ -55,6 +57,11 @@ def checks_of(job: Json, units: list[Json], entries: list[Json]) -> dict[str, bo
         "hold_released": total(entries, "hold") == total(entries, "debit") + total(entries, "release"),
         "spent_within_quote": total(entries, "debit") <= job["quote"]["credits"],
     }
+
+
+def accuracy_check(accuracy: float | None) -> dict[str, bool]:
+    """The examples that report an accuracy have to reach 95 %; a language model has none."""
+    return {} if accuracy is None else {"accuracy_above_95_percent": accuracy > _WANTED_ACCURACY}
 
 
 def total(entries: list[Json], kind: str) -> int:
