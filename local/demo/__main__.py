@@ -35,6 +35,7 @@ Json = dict[str, Any]
 
 _NODES = ("north", "south")
 _PROBES = 5
+_WIDE, _SHA256_DIGITS, _FEW_DIGITS = 130, 64, 16
 _FAILURES = (
     ApiError, DeployError, EmulatorError, NodeError, SeedError, StuckError, SynthError, ToolchainError,
 )  # fmt: skip
@@ -152,8 +153,10 @@ def _print_result(report: Json, console: Console) -> None:
     for heading in ("unit", "name", "kind", "bytes", "sha256"):
         table.add_column(heading, no_wrap=True, justify="right" if heading == "bytes" else "left")
     names = {unit["id"]: unit["name"] for unit in report["units"]}
+    # The report has the whole digest; a narrow terminal shows enough of it to compare.
+    digits = _SHA256_DIGITS if console.width >= _WIDE else _FEW_DIGITS
     for one in report["artifacts"]:
-        table.add_row(names[one["unit_id"]], one["name"], one["kind"], f"{one['size_bytes']:,}", one["sha256"])
+        table.add_row(names[one["unit_id"]], one["name"], one["kind"], f"{one['size_bytes']:,}", one["sha256"][:digits])
     console.print(table)
     if job["failure"]:
         console.print(f"[bold red]{job['failure']['code']}[/] ({job['failure']['blame']}): {job['failure']['message']}")
