@@ -32,26 +32,17 @@ def test_a_completion_whose_record_was_given_up_is_concluded_when_the_job_is_loo
     platform = Platform(package=dag((), (0,)))
     job = platform.submit()
     platform.settle()
-    machine = Machine(platform)
-    grant = machine.take()
-    machine.complete(grant)
-    lose(platform, grant.unit_id)
+    complete_and_lose(platform)
 
     platform.tick(MINUTES_LATER)
     look_again(platform, job)
 
-    machine.complete(machine.take())
-    platform.settle()
-    assert platform.job(job).status is JobStatus.COMPLETED
-    platform.check_books()
+    assert_completed_by(Machine(platform), platform, job)
 
 
 def test_the_last_completion_can_be_lost_too() -> None:
     platform, job = one_queued()
-    machine = Machine(platform)
-    grant = machine.take()
-    machine.complete(grant)
-    lose(platform, grant.unit_id)
+    complete_and_lose(platform)
 
     platform.tick(MINUTES_LATER)
     look_again(platform, job)
@@ -70,6 +61,22 @@ def test_a_completion_whose_record_is_on_its_way_is_left_to_it() -> None:
     platform.step(platform.executions[job.id])
 
     assert platform.job(job).units_completed == 0
+
+
+def complete_and_lose(platform: Platform) -> None:
+    """A unit is completed, and the stream gives the record of it up."""
+    machine = Machine(platform)
+    grant = machine.take()
+    machine.complete(grant)
+    lose(platform, grant.unit_id)
+
+
+def assert_completed_by(machine: Machine, platform: Platform, job: Job) -> None:
+    """The machine does what rings next, and that was the job."""
+    machine.complete(machine.take())
+    platform.settle()
+    assert platform.job(job).status is JobStatus.COMPLETED
+    platform.check_books()
 
 
 def doorway_of(platform: Platform, unit_id: str) -> Doorway:
@@ -96,10 +103,7 @@ def test_a_bell_that_a_node_made_vanish_rings_again() -> None:
     platform.tick(HOUR + 1)
     look_again(platform, job)
 
-    machine.complete(machine.take())
-    platform.settle()
-    assert platform.job(job).status is JobStatus.COMPLETED
-    platform.check_books()
+    assert_completed_by(machine, platform, job)
 
 
 def test_a_unit_in_a_queue_is_left_alone_for_an_hour() -> None:
@@ -172,10 +176,7 @@ def test_drains_do_not_use_attempts_up() -> None:
         platform.settle()
         assert platform.units(job)[0].status is UnitStatus.QUEUED
 
-    machine = Machine(platform)
-    machine.complete(machine.take())
-    platform.settle()
-    assert platform.job(job).status is JobStatus.COMPLETED
+    assert_completed_by(Machine(platform), platform, job)
 
 
 def test_a_machine_that_only_ever_drains_ends_the_unit_some_day() -> None:
