@@ -7,12 +7,10 @@ from typing import Protocol
 from gpupool.wire import units as wire
 from node_agent.errors import RecoverableError, RefusedError
 from node_agent.in_hand import UnitInHand
-from node_agent.retry import Backoff, retrying
+from node_agent.retry import asking_for_urls
 
 # The control plane's URLs live 900 s; an older one than this may end while a connection is being made.
 FRESH_SECONDS = 600.0
-# Longer than a lease and its grace while out of reach; then the work is abandoned anyway.
-_ATTEMPTS = 100
 
 
 class InputsDoor(Protocol):
@@ -44,15 +42,10 @@ class InputUrls:
         request = wire.InputsRequest(lease=self._unit.lease)
         asked_at = self._clock()
         try:
-            answer = retrying(
-                lambda: self._door.inputs(self._unit.unit_id, request),
-                what="inputs",
-                giving_up=self._unit.abandoned,
-                attempts=_ATTEMPTS,
-                backoff=Backoff(cap=10.0),
+            answer = asking_for_urls(
+                lambda: self._door.inputs(self._unit.unit_id, request), what="inputs", giving_up=self._unit.abandoned
             )
         except RecoverableError as error:
-            # The download above would take it for its own trouble, and start the whole wait again.
             raise RefusedError(f"no fresh URL could be had: {error}") from error
         self._urls = _by_content(answer.package, answer.dataset, answer.needs)
         self._since = asked_at

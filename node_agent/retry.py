@@ -11,6 +11,8 @@ from node_agent.errors import AbandonedError, RecoverableError
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+# Longer than a lease and its grace while out of reach; then the work is abandoned anyway.
+_DOOR_ATTEMPTS = 100
 _MOST_DOUBLINGS = 16  # keeps the power small however many weeks an outage lasts
 
 
@@ -56,3 +58,12 @@ def retrying(
             )
             if giving_up.wait(wait):
                 raise AbandonedError(f"{what}: given up") from error
+
+
+def asking_for_urls(call: Callable[[], Result], *, what: str, giving_up: threading.Event) -> Result:
+    """Repeat a call that only asks the control plane for URLs, as long as a held lease can make sense.
+
+    Raises like ``retrying``. Callers translate the last error: the transfer around them would take it for its own trouble and
+    start the whole wait again.
+    """
+    return retrying(call, what=what, giving_up=giving_up, attempts=_DOOR_ATTEMPTS, backoff=Backoff(cap=10.0))

@@ -16,11 +16,10 @@ from node_agent.blobs import upload
 from node_agent.errors import AbandonedError, RecoverableError, RefusedError, UnitFailedError
 from node_agent.in_hand import UnitInHand
 from node_agent.input_urls import FRESH_SECONDS
-from node_agent.retry import Backoff, retrying
+from node_agent.retry import Backoff, asking_for_urls, retrying
 
 SMALL_BYTES = 1 << 20  # files of so many bytes together share one request; no line is so slow that their URLs would expire
 _MOST_GRANTS = 3  # URLs for one file that may be refused before the store's word is taken
-_ASKING_ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
@@ -122,15 +121,10 @@ class Uploads:
         request = wire.OutputsRequest(lease=self._unit.lease, files=[each.declared for each in asking])
         asked_at = self._clock()
         try:
-            answer = retrying(
-                lambda: self._door.outputs(self._unit.unit_id, request),
-                what="outputs",
-                giving_up=self._unit.abandoned,
-                attempts=_ASKING_ATTEMPTS,
-                backoff=Backoff(cap=10.0),
+            answer = asking_for_urls(
+                lambda: self._door.outputs(self._unit.unit_id, request), what="outputs", giving_up=self._unit.abandoned
             )
         except RecoverableError as error:
-            # The upload above would take it for its own trouble, and start the whole wait again.
             raise UnitFailedError(FailureCode.UPLOAD_FAILED, f"no upload was granted: {error}") from error
         self._granted.update({name: (asked_at, to) for name, to in answer.uploads.items()})
         if output.declared.name not in answer.uploads:

@@ -88,6 +88,15 @@ def cancellation_codes(error: Exception) -> list[str]:
     return [str(reason.get("Code", "None")) for reason in reasons]
 
 
+def update_if(client: "DynamoDBClient", **update: Any) -> dict[str, Any] | None:
+    """The whole item after a conditional update; None when its condition failed and nothing was written."""
+    try:
+        with stale_on_condition():
+            return client.update_item(**update, ReturnValues="ALL_NEW")["Attributes"]
+    except StaleWrite:
+        return None
+
+
 @contextmanager
 def stale_on_condition() -> Iterator[None]:
     """A failed condition means that the row changed since it was read."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from gpupool.dynamo import error_code, from_item, query_page, start_after, to_item
+from gpupool.dynamo import from_item, query_page, start_after, to_item, update_if
 from gpupool.jobs.model import LIVE, Job, JobStatus
 from gpupool.pages import Key, Page
 from gpupool.units.model import Failure
@@ -145,18 +145,13 @@ class DynamoJobStore:
         self, job_id: str, *, expression: str, condition: str, names: dict[str, str], values: dict[str, Any]
     ) -> Job | None:
         optional: Any = {"ExpressionAttributeNames": names} if names else {}
-        try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key=to_item({"job_id": job_id}),
-                UpdateExpression=expression,
-                ConditionExpression=condition,
-                ExpressionAttributeValues=to_item(values),
-                ReturnValues="ALL_NEW",
-                **optional,
-            )
-        except Exception as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return None
-            raise
-        return job_from(answer["Attributes"])
+        item = update_if(
+            self._client,
+            TableName=self._table,
+            Key=to_item({"job_id": job_id}),
+            UpdateExpression=expression,
+            ConditionExpression=condition,
+            ExpressionAttributeValues=to_item(values),
+            **optional,
+        )
+        return job_from(item) if item is not None else None

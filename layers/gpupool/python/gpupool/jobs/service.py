@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from gpupool.artifacts.model import Artifact
 from gpupool.artifacts.store import ArtifactStore
@@ -11,15 +11,13 @@ from gpupool.errors import Conflict, NotFound, PaymentRequired, Unavailable, Val
 from gpupool.idempotency.model import IdempotencyRecord, check_format, fingerprint, record_id
 from gpupool.idempotency.store import IdempotencyStore
 from gpupool.ids import new_id
-from gpupool.jobs.model import Job, JobStatus, Quote, Sensitivity, Source
+from gpupool.jobs.model import Job, JobStatus, Sensitivity, Source
 from gpupool.jobs.store import JobStore
 from gpupool.ledger.model import hold
 from gpupool.ledger.store import LedgerStore
 from gpupool.objects.store import URL_SECONDS, ObjectStore
 from gpupool.pages import Key, Page
-from gpupool.planning.manifest import manifest_from_dict
-from gpupool.planning.model import PlanRequest
-from gpupool.planning.plan import plan
+from gpupool.planning.plan import plan_stored
 from gpupool.planning.pricing import quote
 from gpupool.transitions.store import Obstacle, SubmitRefused, Transitions
 from gpupool.units.model import ParameterValue, Unit
@@ -175,7 +173,7 @@ class Jobs:
             required_disk_mb=request.required_disk_mb,
             max_runtime_seconds=request.max_runtime_seconds,
             sensitivity=request.sensitivity,
-            quote=_quote(package, request),
+            quote=quote(plan_stored(package.manifest or {}, request)),
             created_at=self._clock.now(),
             parameters=dict(request.parameters),
         )
@@ -204,17 +202,6 @@ class Jobs:
             if obstacle in refused.obstacles:
                 raise _not_ready(kind) from refused
         raise Unavailable("Another request changed the same rows; send it again.", code="TRY_AGAIN") from refused
-
-
-def _quote(package: Upload, request: SubmitJob) -> Quote:
-    wishes = PlanRequest(
-        required_vram_mb=request.required_vram_mb,
-        required_disk_mb=request.required_disk_mb,
-        max_runtime_seconds=request.max_runtime_seconds,
-        parameters=dict(request.parameters),
-    )
-    manifest: dict[str, Any] = package.manifest or {}
-    return quote(plan(manifest_from_dict(manifest), wishes))
 
 
 def _source(upload: Upload) -> Source:

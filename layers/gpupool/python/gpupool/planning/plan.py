@@ -1,15 +1,44 @@
 """From a manifest and a job's wishes to a priced DAG in topological order. The same input always makes the same plan."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any, Protocol
 
 from gpupool.errors import ValidationFailed
 from gpupool.planning.limits import MAX_DISK_MB, MAX_RUNTIME_SECONDS, MAX_UNITS, MAX_VRAM_MB, MIN_DISK_MB
 from gpupool.planning.model import Manifest, Plan, PlannedUnit, PlanRequest
 from gpupool.planning.parameters import override
 from gpupool.planning.pricing import capability_for, credits_max
+from gpupool.planning.stored import manifest_from_dict
 from gpupool.planning.strategies import STRATEGIES
+from gpupool.units.model import ParameterValue
 
-__all__ = ["plan"]
+__all__ = ["plan", "plan_stored"]
+
+
+class Wishes(Protocol):
+    """Whoever asks: a submit, or the job that came of it."""
+
+    @property
+    def required_vram_mb(self) -> int: ...
+    @property
+    def required_disk_mb(self) -> int: ...
+    @property
+    def max_runtime_seconds(self) -> int: ...
+    @property
+    def parameters(self) -> dict[str, ParameterValue]: ...
+
+
+def plan_stored(manifest: Mapping[str, Any], wishes: Wishes) -> Plan:
+    """The plan of a manifest as a package's row keeps it. Submit prices it and the execution carries it out: what was quoted
+    is what is run only because both come from here."""
+    request = PlanRequest(
+        required_vram_mb=wishes.required_vram_mb,
+        required_disk_mb=wishes.required_disk_mb,
+        max_runtime_seconds=wishes.max_runtime_seconds,
+        parameters=dict(wishes.parameters),
+    )
+    return plan(manifest_from_dict(manifest), request)
 
 
 def plan(manifest: Manifest, request: PlanRequest) -> Plan:

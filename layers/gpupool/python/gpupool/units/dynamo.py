@@ -1,6 +1,7 @@
 """Units in DynamoDB: partition ``job_id``, sort ``unit_id``; every write is conditional on the version or the lease."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -8,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from gpupool.dynamo import Row, error_code, from_item, query_page, stale_on_condition, start_after, to_item, value
+from gpupool.dynamo import (
+    Row,
+    exists_on_condition,
+    from_item,
+    query_page,
+    stale_on_condition,
+    start_after,
+    to_item,
+    update_if,
+    value,
+)
+from gpupool.errors import AlreadyExists
 from gpupool.ids import job_of
 from gpupool.pages import Key, Page
 from gpupool.units.model import Unit
@@ -69,15 +81,12 @@ class DynamoUnitStore:
 
     def add_all(self, units: tuple[Unit, ...]) -> None:
         for unit in units:
-            try:
+            with suppress(AlreadyExists), exists_on_condition():
                 self._client.put_item(
                     TableName=self._table,
                     Item=unit_item(unit) | unit_key(unit.id),
                     ConditionExpression="attribute_not_exists(job_id)",
                 )
-            except Exception as error:
-                if error_code(error) != "ConditionalCheckFailedException":
-                    raise
 
     def get(self, unit_id: str) -> Unit | None:
         answer = self._client.get_item(TableName=self._table, Key=unit_key(unit_id), ConsistentRead=True)
@@ -128,27 +137,22 @@ class DynamoUnitStore:
             ":token": lease.lease_token,
             ":one": 1,
         }
-        try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key=unit_key(unit_id),
-                UpdateExpression=f"SET {', '.join(sets)} ADD #version :one",
-                ConditionExpression=_HOLDS,
-                ExpressionAttributeNames={
-                    "#lease": "lease",
-                    "#metrics": "metrics",
-                    "#status": "status",
-                    "#token": "token",
-                    "#version": "version",
-                },
-                ExpressionAttributeValues=to_item(values),
-                ReturnValues="ALL_NEW",
-            )
-        except Exception as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return None
-            raise
-        return unit_from(answer["Attributes"])
+        item = update_if(
+            self._client,
+            TableName=self._table,
+            Key=unit_key(unit_id),
+            UpdateExpression=f"SET {', '.join(sets)} ADD #version :one",
+            ConditionExpression=_HOLDS,
+            ExpressionAttributeNames={
+                "#lease": "lease",
+                "#metrics": "metrics",
+                "#status": "status",
+                "#token": "token",
+                "#version": "version",
+            },
+            ExpressionAttributeValues=to_item(values),
+        )
+        return unit_from(item) if item is not None else None
 
     def open_edge(self, unit_id: str, *, need: int) -> Unit:
         answer = self._client.update_item(

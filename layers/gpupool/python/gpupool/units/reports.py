@@ -92,10 +92,7 @@ class Reports:
         )
 
     def _held(self, worker: Worker, unit_id: str, lease: Lease) -> Unit:
-        unit = self._units.get(unit_id)
-        if decide.standing(unit, lease) is not Standing.HOLDS or present(present(unit).lease).node_id != worker.node_id:
-            raise lease_lost()
-        return present(unit)
+        return _holding(worker, self._units.get(unit_id), lease)
 
     def _report(
         self, worker: Worker, unit_id: str, lease: Lease, outputs: list[OutputFile], move: Callable[[Unit], Unit]
@@ -105,7 +102,7 @@ class Reports:
             standing = decide.standing(unit, lease)
             if standing is Standing.REPEATED:
                 return ReportResponse(unit_id=unit_id, status=present(unit).status, accepted=False)
-            held = self._held(worker, unit_id, lease)
+            held = _holding(worker, unit, lease)
             ended = move(held)
             artifacts = tuple(self._verify(held, file) for file in outputs) if ended.is_final else ()
             try:
@@ -137,6 +134,13 @@ class Reports:
             key=key,
             created_at=self._clock.now(),
         )
+
+
+def _holding(worker: Worker, unit: Unit | None, lease: Lease) -> Unit:
+    """The unit, if ``worker`` holds it by ``lease``; LEASE_LOST otherwise."""
+    if decide.standing(unit, lease) is not Standing.HOLDS or present(present(unit).lease).node_id != worker.node_id:
+        raise lease_lost()
+    return present(unit)
 
 
 def _no_model() -> Conflict:

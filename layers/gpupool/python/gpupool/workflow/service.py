@@ -7,9 +7,8 @@ from gpupool.errors import StaleWrite
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.jobs.store import JobStore
 from gpupool.ledger.model import release
-from gpupool.planning.manifest import manifest_from_dict
-from gpupool.planning.model import Plan, PlanRequest
-from gpupool.planning.plan import plan
+from gpupool.planning.model import Plan
+from gpupool.planning.plan import plan_stored
 from gpupool.planning.pricing import quote
 from gpupool.planning.to_units import units_of
 from gpupool.transitions.store import Ending, Transitions
@@ -112,13 +111,7 @@ class TrainingWorkflow:
         package = self._uploads.get(job.customer_id, UploadKind.TRAINING_PACKAGE, job.package.id)
         if package is None or package.manifest is None:
             raise LookupError(f"package {job.package.id} of job {job.id} is gone though the job is live")
-        request = PlanRequest(
-            required_vram_mb=job.required_vram_mb,
-            required_disk_mb=job.required_disk_mb,
-            max_runtime_seconds=job.max_runtime_seconds,
-            parameters=job.parameters,
-        )
-        return plan(manifest_from_dict(package.manifest), request)
+        return plan_stored(package.manifest, job)
 
     def _ending(self, job: Job, units: tuple[Unit, ...], outcome: Outcome) -> Ending:
         now = self._clock.now()
