@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from functions.customer_api.deps import Caller, PortalCaller
 
 T = TypeVar("T")
+View = dict[str, Any]
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 

@@ -2,9 +2,9 @@
 
 from fastapi import Response
 
-from functions.customer_api import views
 from functions.customer_api.answers import Json, listing
 from functions.customer_api.deps import Caller
+from functions.customer_api.views import uploads as views
 from gpupool.uploads.model import Declaration, UploadKind
 
 

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Response
 
-from functions.customer_api import views
 from functions.customer_api.answers import Json, listing
 from functions.customer_api.deps import LIMIT, Cursor, Limit, SignedIn
-from functions.customer_api.requests import CreateKeyRequest
+from functions.customer_api.requests.accounts import CreateKeyRequest
 from functions.customer_api.routes import PREFIX
+from functions.customer_api.views import accounts as views
 
 router = APIRouter(prefix=f"{PREFIX}/api-keys", tags=["api keys"])
 

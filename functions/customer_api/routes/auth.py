@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Request, Response
 
-from functions.customer_api import views
 from functions.customer_api.answers import Json, moment
 from functions.customer_api.deps import COOKIE, SignedIn, core_of
-from functions.customer_api.requests import LoginRequest
+from functions.customer_api.requests.accounts import LoginRequest
 from functions.customer_api.routes import PREFIX
+from functions.customer_api.views import accounts as views
 from gpupool.accounts.model import SESSION_LIFETIME
 
 router = APIRouter(prefix=f"{PREFIX}/auth", tags=["auth"])

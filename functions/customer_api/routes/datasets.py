@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from functions.customer_api import upload_steps as steps
 from functions.customer_api.answers import Json
 from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed
-from functions.customer_api.requests import DeclareDatasetRequest, declaration
+from functions.customer_api.requests.uploads import DeclareDatasetRequest, declaration
 from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import Scope
 from gpupool.uploads.model import UploadKind

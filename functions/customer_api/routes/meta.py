@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from functions.customer_api import requests
 from functions.customer_api.answers import Json
 from functions.customer_api.deps import core_of
+from functions.customer_api.requests import jobs as requests
 from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import Scope
 from gpupool.errors import Gone

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header
 
-from functions.customer_api import views
 from functions.customer_api.answers import Json, listing, moment
 from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed, known_id
-from functions.customer_api.requests import CreateJobRequest, submission
+from functions.customer_api.requests.jobs import CreateJobRequest, submission
 from functions.customer_api.routes import PREFIX
+from functions.customer_api.views import jobs as views
 from gpupool.accounts.model import Scope
 from gpupool.jobs.model import JobStatus
 

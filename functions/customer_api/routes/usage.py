@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter
 
-from functions.customer_api import views
 from functions.customer_api.answers import Json, listing, moment
 from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed
 from functions.customer_api.routes import PREFIX
+from functions.customer_api.views import usage as views
 from gpupool.accounts.model import Scope
 
 router = APIRouter(prefix=PREFIX, tags=["usage"])

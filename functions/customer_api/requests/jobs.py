@@ -1,14 +1,13 @@
-"""What customers send. Unknown fields are refused: a misspelt one would silently mean its default."""
+"""Submitting a training job, in both published spellings."""
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from gpupool.accounts.model import Scope
+from functions.customer_api.requests.base import Id, Name, Request
 from gpupool.errors import ValidationFailed
 from gpupool.jobs.model import Sensitivity
 from gpupool.planning.limits import MAX_RUNTIME_SECONDS, MAX_VRAM_MB, MIN_DISK_MB
-from gpupool.uploads.model import MAX_BYTES, Declaration, UploadKind
 
 if TYPE_CHECKING:
     from gpupool.jobs.service import SubmitJob
@@ -18,50 +17,7 @@ MIN_RUNTIME_SECONDS = 60
 DEFAULT_DISK_MB = 1_024
 DEFAULT_RUNTIME_SECONDS = 3_600
 
-
-def _printable(text: str) -> str:
-    if not text.isprintable() or text != text.strip():
-        raise ValueError("must be printable text without surrounding spaces")
-    return text
-
-
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the bytes, in hex")]
-MediaType = Annotated[
-    str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$")
-]
 Vram = Annotated[int, Field(ge=0, le=MAX_VRAM_MB)]
-Id = Annotated[str, Field(min_length=1, max_length=64)]
-
-
-class Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class LoginRequest(Request):
-    email: Annotated[str, Field(min_length=3, max_length=254)]
-    password: Annotated[str, Field(min_length=1, max_length=1024)]
-
-
-class CreateKeyRequest(Request):
-    name: Name
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
-    expires_at: AwareDatetime | None = None
-
-
-class _DeclareRequest(Request):
-    name: Name
-    sha256: Sha256
-    content_type: MediaType = "application/octet-stream"
-
-
-class DeclareDatasetRequest(_DeclareRequest):
-    size_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES[UploadKind.DATASET])]
-
-
-class DeclarePackageRequest(_DeclareRequest):
-    size_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES[UploadKind.TRAINING_PACKAGE])]
-    content_type: MediaType = "application/zip"
 
 
 class CreateJobRequest(Request):
@@ -77,10 +33,6 @@ class CreateJobRequest(Request):
     max_runtime_minutes: Annotated[int | None, Field(ge=MIN_RUNTIME_SECONDS // 60, le=MAX_RUNTIME_SECONDS // 60)] = None
     sensitivity: Sensitivity = Sensitivity.PUBLIC
     parameters: dict[str, str | int | float | bool] = Field(default_factory=dict, max_length=200)
-
-
-def declaration(body: DeclareDatasetRequest | DeclarePackageRequest) -> Declaration:
-    return Declaration(body.name, body.size_bytes, body.sha256.lower(), body.content_type.lower())
 
 
 def submission(body: CreateJobRequest) -> "SubmitJob":

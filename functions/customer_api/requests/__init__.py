@@ -1,0 +1,1 @@
+"""What customers send, one module per room of routes."""

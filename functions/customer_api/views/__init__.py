@@ -1,0 +1,1 @@
+"""How things look to their owner. What is not listed here (bucket keys, hashes of secrets, node ids, leases) never leaves."""

@@ -1,0 +1,89 @@
+"""How training jobs, units and artifacts look to their owner."""
+
+import math
+
+from functions.customer_api.answers import View, moment
+from gpupool.artifacts.model import Artifact
+from gpupool.ids import unit_id
+from gpupool.jobs.model import Job
+from gpupool.units.model import Failure, Unit
+
+
+def job(row: Job) -> View:
+    failure = row.failure
+    return {
+        "id": row.id,
+        "name": row.name,
+        "status": row.status,
+        "dataset_id": row.dataset.id,
+        "training_package_id": row.package.id,
+        "required_vram_mb": row.required_vram_mb,
+        "required_disk_mb": row.required_disk_mb,
+        "max_runtime_seconds": row.max_runtime_seconds,
+        "sensitivity": row.sensitivity,
+        "parameters": row.parameters,
+        "quote": {
+            "credits": row.quote.credits,
+            "lines": [
+                {"capability": line.capability, "units": line.units, "credits": line.credits} for line in row.quote.lines
+            ],
+        },
+        "credits_spent": row.credits_spent,
+        "progress": {"units_total": row.units_total, "units_completed": row.units_completed},
+        "created_at": moment(row.created_at),
+        "started_at": moment(row.started_at),
+        "finished_at": moment(row.finished_at),
+        "cancel_requested_at": moment(row.cancel_requested_at),
+        "failure": None if failure is None else _failure(failure),
+    }
+
+
+def unit(row: Unit) -> View:
+    return {
+        "id": row.id,
+        "job_id": row.job_id,
+        "name": row.name,
+        "kind": row.work.kind,
+        "role": row.work.role,
+        "parameters": dict(row.work.parameters),
+        "status": row.status,
+        "needs": [unit_id(row.job_id, index) for index in row.needs],
+        "attempt": row.attempt,
+        "node": row.node_name,
+        "progress": {
+            "fraction": _finite(row.progress_fraction),
+            "stage": row.progress_stage,
+            "metrics": {name: _finite(value) for name, value in row.metrics.items()},
+        },
+        "created_at": moment(row.created_at),
+        "started_at": moment(row.started_at),
+        "finished_at": moment(row.finished_at),
+        "credits": row.credits,
+        "failure": None if row.failure is None else _unit_failure(row.failure),
+    }
+
+
+def artifact(row: Artifact) -> View:
+    return {
+        "id": row.id,
+        "job_id": row.job_id,
+        "unit_id": row.unit_id,
+        "kind": row.kind,
+        "name": row.name,
+        "size_bytes": row.size_bytes,
+        "sha256": row.sha256,
+        "created_at": moment(row.created_at),
+    }
+
+
+def _failure(row: Failure) -> View:
+    return {"code": row.code, "blame": row.blame, "message": row.message, "unit_id": row.unit_id}
+
+
+def _unit_failure(row: Failure) -> View:
+    return {**_failure(row), "attempt": row.attempt, "exit_code": row.exit_code, "log_tail": row.log_tail}
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no word for infinity; a diverged loss reads as null."""
+    return value if value is not None and math.isfinite(value) else None

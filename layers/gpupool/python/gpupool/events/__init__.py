@@ -1,0 +1,1 @@
+"""What happened to a customer's jobs: the timeline they read, and what their webhooks are told."""
