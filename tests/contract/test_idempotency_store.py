@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from gpupool.errors import Conflict, ValidationFailed
 from gpupool.idempotency.model import LIFETIME, IdempotencyRecord, fingerprint, record_id
+from gpupool.idempotency.service import Once
 from gpupool.ledger.model import hold
 from gpupool.transitions.store import Obstacle, SubmitRefused
 from tests.contract.both import Stores, a_submitted_job, opened
@@ -63,3 +65,35 @@ def test_ids_are_scoped_to_customer_and_route() -> None:
 def test_the_fingerprint_sees_content_and_not_the_order_of_fields() -> None:
     assert fingerprint({"a": 1, "b": {"c": 2, "d": 3}}) == fingerprint({"b": {"d": 3, "c": 2}, "a": 1})
     assert len({fingerprint({"a": value}) for value in (1, "1", True, None, 1.5, [1])}) == 6
+
+
+def test_a_reserved_key_belongs_to_the_first_until_it_expires(stores: Stores) -> None:
+    assert stores.idempotency.reserve(RECORD) == RECORD
+    assert stores.idempotency.reserve(replace(RECORD, resource_id="other")) == RECORD
+
+    stores.clock.advance(LIFETIME.total_seconds() + 1)
+    later = replace(RECORD, resource_id="later", created_at=stores.clock.now())
+
+    assert stores.idempotency.reserve(later) == later
+
+
+def test_a_claim_names_the_same_id_again_and_refuses_another_request(stores: Stores) -> None:
+    once = Once(store=stores.idempotency, clock=stores.clock)
+    first = once.claim(CUSTOMER_ID, "POST /things", "a-good-key", {"name": "a"})
+
+    assert not first.repeated
+    assert once.claim(CUSTOMER_ID, "POST /things", "a-good-key", {"name": "a"}) == replace(first, repeated=True)
+    with pytest.raises(Conflict) as refused:
+        once.claim(CUSTOMER_ID, "POST /things", "a-good-key", {"name": "b"})
+    assert refused.value.code == "IDEMPOTENCY_CONFLICT"
+    with pytest.raises(ValidationFailed) as malformed:
+        once.claim(CUSTOMER_ID, "POST /things", "short", {"name": "a"})
+    assert malformed.value.code == "IDEMPOTENCY_KEY_INVALID"
+
+
+def test_without_a_key_every_request_is_a_new_one(stores: Stores) -> None:
+    once = Once(store=stores.idempotency, clock=stores.clock)
+    claims = [once.claim(CUSTOMER_ID, "POST /things", None, {}) for _ in range(2)]
+
+    assert not any(claim.repeated for claim in claims)
+    assert len({claim.resource_id for claim in claims}) == 2

@@ -5,6 +5,7 @@ from functools import cache
 
 from gpupool.accounts.service import Accounts
 from gpupool.clock import Clock
+from gpupool.idempotency.service import Once
 from gpupool.jobs.service import Jobs
 from gpupool.ledger.service import Credits
 from gpupool.nodes.service import Nodes, NodeTerms, Pairing
@@ -65,6 +66,10 @@ def build_customer_core(ports: Ports) -> CustomerCore:
 
 def build_accounts(ports: Ports) -> Accounts:
     return Accounts(store=ports.accounts, passwords=ports.passwords, random_hex=ports.random_hex, clock=ports.clock)
+
+
+def build_once(ports: Ports) -> Once:
+    return Once(store=ports.idempotency, clock=ports.clock)
 
 
 def build_credits(ports: Ports) -> Credits:

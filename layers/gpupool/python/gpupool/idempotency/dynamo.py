@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from gpupool.clock import Clock
-from gpupool.dynamo import from_item, to_item
+from gpupool.dynamo import exists_on_condition, from_item, to_item
+from gpupool.errors import AlreadyExists
 from gpupool.idempotency.model import IdempotencyRecord
 
 if TYPE_CHECKING:
@@ -38,3 +39,12 @@ class DynamoIdempotencyStore:
             return None
         record = TypeAdapter(IdempotencyRecord).validate_python(from_item(answer["Item"]))
         return record if record.expires_at > self._clock.now() else None
+
+    def reserve(self, record: IdempotencyRecord) -> IdempotencyRecord:
+        try:
+            with exists_on_condition():
+                self._client.put_item(**first_use_write(self._table, record))
+        except AlreadyExists:
+            # None when it expired between the two calls: then the key is as good as new.
+            return self.get(record.id) or record
+        return record

@@ -13,3 +13,10 @@ class MemoryIdempotencyStore:
     def get(self, record_id: str) -> IdempotencyRecord | None:
         record = self._world.idempotency.get(record_id)
         return record if record and record.expires_at > self._clock.now() else None
+
+    def reserve(self, record: IdempotencyRecord) -> IdempotencyRecord:
+        with self._world.lock:
+            known = self.get(record.id)
+            if known is None:
+                self._world.idempotency[record.id] = record
+            return known or record

@@ -9,6 +9,7 @@ from gpupool.artifacts.store import ArtifactStore
 from gpupool.clock import Clock
 from gpupool.errors import Conflict, NotFound, PaymentRequired, Unavailable, ValidationFailed
 from gpupool.idempotency.model import IdempotencyRecord, check_format, fingerprint, record_id
+from gpupool.idempotency.service import key_reused
 from gpupool.idempotency.store import IdempotencyStore
 from gpupool.ids import new_id
 from gpupool.jobs.model import Job, JobStatus, Sensitivity, Source
@@ -146,11 +147,7 @@ class Jobs:
         if record is None:
             return None
         if record.fingerprint != print_of_request:
-            raise Conflict(
-                "This Idempotency-Key was used for another request; use a new key for a new job.",
-                code="IDEMPOTENCY_CONFLICT",
-                field="Idempotency-Key",
-            )
+            raise key_reused()
         return self._jobs.get(record.resource_id)
 
     def _new_job(self, customer_id: str, request: SubmitJob) -> Job:
