@@ -9,15 +9,27 @@ Context keys (`-c key=value`, or the `CDK_CONTEXT_JSON` variable when the app is
 | `bundle_deps` | build the third-party layer; off, it is a placeholder folder and nothing is downloaded | on, off for local |
 | `portal_origin` | the browser origin that may call the API and the bucket | `https://portal.gpu-agent.example` |
 | `alarm_email` | who is told when an alarm fires | nobody |
+| `build` | what `GET /customer/meta` calls the build, such as a commit | `unknown` |
+| `requests_per_minute`, `jobs_per_minute` | limits per customer | 600 and 10; a hundredfold for local |
+| `live_jobs`, `units_per_day` | likewise | 3 and 200; a hundredfold for local |
+| `logins_per_minute` | sign-ins per network address | 10; a hundredfold for local |
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 LOCAL = "local"
 PROD = "prod"
 _DEFAULT_PORTAL = "https://portal.gpu-agent.example"
 _LOCAL_PORTAL = "http://localhost:3000"
+PUBLISHED_LIMITS: Mapping[str, int] = {
+    "requests_per_minute": 600,
+    "jobs_per_minute": 10,
+    "logins_per_minute": 10,
+    "live_jobs": 3,
+    "units_per_day": 200,
+}
+_LOCAL_GENEROSITY = 100
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,8 @@ class StageSettings:
     throttle_burst: int = 400
     execution_timeout_days: int = 7
     advance_timeout_seconds: int = 900
+    build: str = "unknown"
+    limits: Mapping[str, int] = field(default_factory=lambda: dict(PUBLISHED_LIMITS))
 
     @property
     def keeps_data(self) -> bool:
@@ -63,10 +77,29 @@ def read_settings(context: Callable[[str], object]) -> StageSettings:
         alarm_email=_optional_text(context("alarm_email")),
         lease_seconds=8 if local else 60,
         heartbeat_seconds=2 if local else 15,
+        build=str(context("build") or "unknown"),
+        limits=_limits(context, local=local),
     )
     if settings.portal_origin == "*" or "://" not in settings.portal_origin:
         raise ValueError("portal_origin must be one origin such as https://portal.example, not a wildcard")
     return settings
+
+
+def _limits(context: Callable[[str], object], *, local: bool) -> dict[str, int]:
+    """The published limits, or what the context says. A laptop has one developer, and tests in a hurry."""
+    generosity = _LOCAL_GENEROSITY if local else 1
+    asked = {name: context(name) for name in PUBLISHED_LIMITS}
+    return {
+        name: published * generosity if asked[name] is None else _positive(name, asked[name])
+        for name, published in PUBLISHED_LIMITS.items()
+    }
+
+
+def _positive(key: str, value: object) -> int:
+    number = int(str(value)) if str(value).isdecimal() else 0
+    if number < 1:
+        raise ValueError(f"{key} must be a whole number above zero, not {value!r}")
+    return number
 
 
 def _switch(key: str, value: object, *, default: bool) -> bool:

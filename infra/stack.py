@@ -73,8 +73,11 @@ class GpuPoolStack(Stack):
 
     def _grant_accounts_and_money(self) -> None:
         customer, node, close = self.rooms.customer_api, self.rooms.node_api, self.rooms.close_job
-        for name in ("customers", "keys", "idempotency"):
+        for name in ("customers", "keys", "idempotency", "limits"):
             self.tables[name].let_read_and_write(customer)
+        for name in ("uploads", "idempotency", "limits"):
+            self.tables[name].let_read_together(customer)
+        self.tables["limits"].let_update(close)
         self.tables["keys"].let_query_indexes(customer)
         self.tables["keys"].let_delete(customer)
         self.tables["uploads"].let_read_and_write(customer, close)

@@ -6,15 +6,22 @@ from typing import Any
 
 from gpupool.accounts.model import Customer
 from gpupool.artifacts.model import Artifact
+from gpupool.clock import Clock
 from gpupool.ids import artifact_id
-from gpupool.jobs.model import Sensitivity
-from gpupool.jobs.service import SubmitJob
+from gpupool.jobs.model import Job, Sensitivity
+from gpupool.jobs.submit import SubmitJob
 from gpupool.ledger.model import Transfer, grant
+from gpupool.limits.decide import admit
+from gpupool.limits.memory import MemoryLimitStore
+from gpupool.limits.model import Admission, Allowance
+from gpupool.limits.service import Limits, rates
+from gpupool.limits.store import LimitStore
 from gpupool.planning.manifest import manifest_to_dict, parse_manifest
 from gpupool.units.model import LeaseState
 from gpupool.uploads.model import Upload, UploadKind, UploadStatus
 from gpupool.wire.units import Doorway
 from gpupool.wire.vocabulary import ArtifactKind
+from gpupool.world import World
 from tests.support.work import CUSTOMER_ID, a_job, a_unit, some_work
 
 __all__ = [
@@ -141,3 +148,16 @@ def an_artifact(name: str = "model.tar.gz", **changes: Any) -> Artifact:
         "created_at": NOW,
     }
     return Artifact(**(defaults | changes))
+
+
+def some_limits(world: World, clock: Clock) -> Limits:
+    """The published rates, over memory."""
+    return Limits(
+        store=MemoryLimitStore(world, clock), rates=rates(requests_per_minute=600, jobs_per_minute=10, logins_per_minute=10)
+    )
+
+
+def an_admission(limits: LimitStore, job: Job, *, units: int = 1) -> Admission:
+    """Room for the job, whatever its customer has running."""
+    plenty = Allowance(live_jobs=1_000, units_per_day=100_000)
+    return admit(limits.quota(job.customer_id), job_id=job.id, units=units, allowance=plenty, now=job.created_at)

@@ -1,11 +1,12 @@
 """Answers as JSON, straight from dictionaries: validating our own output again would cost more than everything else here."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from gpupool.pages import Key, Page
 
@@ -23,6 +24,16 @@ class Json(Response):
     def render(self, content: Any) -> bytes:
         # Text of strangers may hold lone surrogates, which UTF-8 has no form for.
         return _encode(content).encode(errors="replace")
+
+
+def cacheable(request: Request, content: Mapping[str, Any], *, seconds: int) -> Response:
+    """A public answer that anybody may keep for a while, and ask about again by its ETag."""
+    body = Json(content, headers={"Cache-Control": f"public, max-age={seconds}"})
+    etag = f'"{hashlib.sha256(bytes(body.body)).hexdigest()[:32]}"'
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"Cache-Control": f"public, max-age={seconds}", "ETag": etag})
+    body.headers["ETag"] = etag
+    return body
 
 
 def moment(at: datetime | None) -> str | None:

@@ -7,7 +7,8 @@ from fastapi import FastAPI
 
 from functions.customer_api.body import BodyGuard
 from functions.customer_api.routes import PREFIX, api_keys, auth, datasets, meta, training_jobs, training_packages, usage
-from gpupool.http.envelope import ROUTING_CODES, install_error_handlers
+from functions.customer_api.turnstile import Turnstile
+from gpupool.http.envelope import install_error_handlers
 from gpupool.http.request_id import RequestIdMiddleware
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 # The busiest first: routes are tried in this order.
 _ROOMS = (training_jobs, datasets, training_packages, usage, auth, api_keys, meta)
-_ROUTING_CODES = {**ROUTING_CODES, 415: "UNSUPPORTED_MEDIA_TYPE"}
 
 
 def create_app(core: "Callable[[], CustomerCore]") -> FastAPI:
@@ -32,8 +32,9 @@ def create_app(core: "Callable[[], CustomerCore]") -> FastAPI:
     for room in _ROOMS:
         # Not include_router: it makes every route a second time and looks for it in two steps at every request.
         app.router.routes.extend(room.router.routes)
-    install_error_handlers(app, routing_codes=_ROUTING_CODES)
+    install_error_handlers(app)
     app.add_middleware(BodyGuard)
+    app.add_middleware(Turnstile, core=core)
     # Answers carry tokens and presigned URLs.
     app.add_middleware(RequestIdMiddleware, headers=(("Cache-Control", "no-store"),))
     return app

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from fastapi import HTTPException
+from gpupool.errors import ValidationFailed
 
 MAX_BYTES = 1_000_000
 
@@ -15,7 +15,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class BodyGuard:
-    """Refuses a body over MAX_BYTES (413) and one that does not call itself JSON (415), when a route comes to read it."""
+    """Refuses a body over MAX_BYTES and one that does not call itself JSON, when a route comes to read it."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -31,12 +31,22 @@ class BodyGuard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > MAX_BYTES:
-                raise HTTPException(413)
+                raise _too_large()
             if received and not _is_json(scope):
-                raise HTTPException(415)
+                raise _not_json()
             return message
 
         await self._app(scope, guarded, send)
+
+
+def _too_large() -> ValidationFailed:
+    message = f"The body is larger than {MAX_BYTES} bytes; send files to the presigned URL of an upload."
+    return ValidationFailed(message, code="BODY_TOO_LARGE", field="")
+
+
+def _not_json() -> ValidationFailed:
+    message = "The body does not call itself JSON; send Content-Type: application/json."
+    return ValidationFailed(message, code="UNSUPPORTED_MEDIA_TYPE", field="Content-Type")
 
 
 def _is_json(scope: Scope) -> bool:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Depends, Query, Request
 
 from gpupool.accounts.model import Principal, Scope
-from gpupool.errors import AuthRequired, NotFound
+from gpupool.errors import AuthRequired, CoreError, NotFound
 from gpupool.pages import DEFAULT_LIMIT, MAX_LIMIT
 
 if TYPE_CHECKING:
     from gpupool.bootstrap import CustomerCore
 
 COOKIE = "gpu_agent_session"
+IDENTITY = "identity"
 _MAX_ID = 200
+_SIGN_IN = "Send an API key as X-API-Key, or sign in and send the session token as a bearer token."
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="items in the page")]
 Cursor = Annotated[str | None, Query(max_length=2048, description="next_cursor of the page before")]
@@ -48,7 +50,7 @@ def allowed(scope: Scope) -> Any:
 
     async def caller(request: Request) -> Caller:
         core = core_of(request)
-        principal = _principal(core, request)
+        principal = _identity(request).proven()
         principal.require(scope)
         return Caller(core, principal.customer_id)
 
@@ -61,7 +63,10 @@ async def _signed_in(request: Request) -> PortalCaller:
     token = session_token(request)
     if token is None:
         raise AuthRequired("Sign in to the portal for this; an API key cannot do it.")
-    return PortalCaller(core, core.accounts.by_session(token).customer_id, token)
+    identity = _identity(request)
+    # A key beside the session does not make the session less of one.
+    principal = core.accounts.by_session(token) if identity.by_key else identity.proven()
+    return PortalCaller(core, principal.customer_id, token)
 
 
 SignedIn = Annotated[PortalCaller, Depends(_signed_in)]
@@ -87,11 +92,34 @@ def known_id(value: str, *, code: str) -> str:
     return value
 
 
-def _principal(core: "CustomerCore", request: Request) -> Principal:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a request proves about its sender: a principal, or why it proves none. ``by_key``: it came with an API key."""
+
+    principal: Principal | None
+    refusal: CoreError | None
+    by_key: bool
+
+    def proven(self) -> Principal:
+        """The principal; raises the refusal of a request that proves none."""
+        if self.principal is not None:
+            return self.principal
+        raise self.refusal or AuthRequired(_SIGN_IN)
+
+
+def identify(core: "CustomerCore", request: Request) -> Identity:
+    """Who sends this, by at most one read. A refusal waits until a route wants to know: public ones do not."""
     key = request.headers.get("x-api-key")
-    if key is not None:
-        return core.accounts.by_api_key(key)
-    token = session_token(request)
-    if token is None:
-        raise AuthRequired("Send an API key as X-API-Key, or sign in and send the session token as a bearer token.")
-    return core.accounts.by_session(token)
+    token = session_token(request) if key is None else None
+    if key is None and token is None:
+        return Identity(None, AuthRequired(_SIGN_IN), by_key=False)
+    try:
+        principal = core.accounts.by_api_key(key) if key is not None else core.accounts.by_session(token or "")
+    except AuthRequired as refusal:
+        return Identity(None, refusal, by_key=key is not None)
+    return Identity(principal, None, by_key=key is not None)
+
+
+def _identity(request: Request) -> Identity:
+    identity: Identity = request.scope["state"][IDENTITY]
+    return identity

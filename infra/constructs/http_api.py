@@ -25,8 +25,11 @@ _ACCESS_LOG = {
     "integration_error": "$context.integrationErrorMessage",
     "bytes": "$context.responseLength",
 }
-_RESPONSE_HEADERS = ["retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-request-id"]
-_REQUEST_HEADERS = ["authorization", "content-type", "idempotency-key"]
+_RESPONSE_HEADERS = [
+    *("retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "x-request-id"),
+    *("etag", "idempotent-replayed", "content-disposition"),
+]
+_REQUEST_HEADERS = ["authorization", "content-type", "idempotency-key", "if-none-match", "x-api-key"]
 
 
 class FrontDoor(Construct):

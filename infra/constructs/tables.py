@@ -49,6 +49,7 @@ SPECS = (
     TableSpec("ledger", Key("customer_id", "entry_id"), {"by_time": Key("customer_id", "time_key")}),
     TableSpec("nodes", Key("pk"), {}, ttl=True),
     TableSpec("idempotency", Key("pk"), {}, ttl=True),
+    TableSpec("limits", Key("pk"), {}, ttl=True),
 )
 
 
@@ -90,11 +91,22 @@ class PoolTable(Construct):
             function.know({self.variable: self.name})
             function.allow(_READ, on=[self.table.table_arn])
 
+    def let_read_together(self, *functions: RoomFunction) -> None:
+        """Reading items of several tables in one call."""
+        for function in functions:
+            function.allow(["dynamodb:BatchGetItem"], on=[self.table.table_arn])
+
     def let_read_and_write(self, *functions: RoomFunction) -> None:
         """Reading, puts and updates, also within transactions."""
         self.let_read(*functions)
         for function in functions:
             function.allow(_WRITE, on=[self.table.table_arn])
+
+    def let_update(self, *functions: RoomFunction) -> None:
+        """Changing items without reading them."""
+        for function in functions:
+            function.know({self.variable: self.name})
+            function.allow(["dynamodb:UpdateItem"], on=[self.table.table_arn])
 
     def let_query_indexes(self, *functions: RoomFunction) -> None:
         for function in functions:

@@ -23,6 +23,9 @@ from gpupool.ledger.dynamo import DynamoLedgerStore
 from gpupool.ledger.memory import MemoryLedgerStore
 from gpupool.ledger.model import hold
 from gpupool.ledger.store import LedgerStore
+from gpupool.limits.dynamo import DynamoLimitStore
+from gpupool.limits.memory import MemoryLimitStore
+from gpupool.limits.store import LimitStore
 from gpupool.transitions.dynamo import DynamoTransitions, Tables
 from gpupool.transitions.memory import MemoryTransitions
 from gpupool.transitions.store import Transitions
@@ -34,11 +37,17 @@ from gpupool.uploads.memory import MemoryUploadStore
 from gpupool.uploads.model import UploadKind
 from gpupool.uploads.store import UploadStore
 from gpupool.world import World
-from tests.factories import CUSTOMER_ID, NOW, a_grant, a_job, an_upload
+from tests.factories import CUSTOMER_ID, NOW, a_grant, a_job, an_admission, an_upload
 from tests.support.tables import create_tables
 
 TABLES = Tables(
-    jobs="jobs", units="units", artifacts="artifacts", ledger="ledger", uploads="uploads", idempotency="idempotency"
+    jobs="jobs",
+    units="units",
+    artifacts="artifacts",
+    ledger="ledger",
+    uploads="uploads",
+    idempotency="idempotency",
+    limits="limits",
 )
 
 
@@ -52,6 +61,7 @@ class Stores:
     ledger: LedgerStore
     uploads: UploadStore
     idempotency: IdempotencyStore
+    limits: LimitStore
     transitions: Transitions
 
     def submitted(self, **changes: Any) -> Job:
@@ -64,7 +74,7 @@ class Stores:
             self.ledger.post(a_grant())
         job = a_submitted_job(**changes)
         price = hold(customer_id=CUSTOMER_ID, job_id=job.id, amount=job.quote.credits, at=NOW)
-        self.transitions.submit(job, hold=price, record=None)
+        self.transitions.submit(job, hold=price, admission=an_admission(self.limits, job), record=None)
         return job
 
 
@@ -78,6 +88,7 @@ class MemoryStores(Stores):
         self.ledger = MemoryLedgerStore(world)
         self.uploads = MemoryUploadStore(world)
         self.idempotency = MemoryIdempotencyStore(world, self.clock)
+        self.limits = MemoryLimitStore(world, self.clock)
         self.transitions = MemoryTransitions(world, self.clock)
 
 
@@ -92,6 +103,7 @@ class DynamoStores(Stores):
         self.ledger = DynamoLedgerStore(client, "ledger")
         self.uploads = DynamoUploadStore(client, "uploads")
         self.idempotency = DynamoIdempotencyStore(client, "idempotency", self.clock)
+        self.limits = DynamoLimitStore(client, "limits", self.clock)
         self.transitions = DynamoTransitions(client, TABLES)
 
 

@@ -12,7 +12,7 @@ from gpupool.idempotency.service import Once
 from gpupool.ledger.model import hold
 from gpupool.transitions.store import Obstacle, SubmitRefused
 from tests.contract.both import Stores, a_submitted_job, opened
-from tests.factories import CUSTOMER_ID, NOW
+from tests.factories import CUSTOMER_ID, NOW, an_admission
 
 RECORD = IdempotencyRecord("customer#route#key", "f" * 64, "job-1", NOW)
 
@@ -27,7 +27,7 @@ def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 def use(stores: Stores, record: IdempotencyRecord) -> None:
     job = a_submitted_job(id=record.resource_id)
     price = hold(customer_id=CUSTOMER_ID, job_id=job.id, amount=job.quote.credits, at=record.created_at)
-    stores.transitions.submit(job, hold=price, record=record)
+    stores.transitions.submit(job, hold=price, admission=an_admission(stores.limits, job), record=record)
 
 
 def test_a_record_comes_back_as_it_was_written(stores: Stores) -> None:

@@ -16,7 +16,7 @@ from gpupool.units.model import Failure, Unit, UnitStatus
 from gpupool.uploads.model import UploadKind, UploadStatus
 from gpupool.wire.failures import Blame, FailureCode
 from tests.contract.both import Stores, a_submitted_job, opened
-from tests.factories import CUSTOMER_ID, NOW, a_grant, a_lease, a_unit, an_artifact, an_upload
+from tests.factories import CUSTOMER_ID, NOW, a_grant, a_lease, a_unit, an_admission, an_artifact, an_upload
 
 LATER = NOW + timedelta(seconds=60)
 RECORD = IdempotencyRecord("customer#route#key", "f" * 64, "job-1", NOW)
@@ -43,7 +43,7 @@ def prepare(stores: Stores, *, credits: int = 100, dataset: UploadStatus | None 
 def submit(stores: Stores, *, record: IdempotencyRecord | None = None, **changes: Any) -> Job:
     job = a_submitted_job(**changes)
     price = hold(customer_id=CUSTOMER_ID, job_id=job.id, amount=job.quote.credits, at=NOW)
-    stores.transitions.submit(job, hold=price, record=record)
+    stores.transitions.submit(job, hold=price, admission=an_admission(stores.limits, job), record=record)
     return job
 
 

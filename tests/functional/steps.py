@@ -8,7 +8,7 @@ from gpupool.jobs.model import Job
 from gpupool.ledger.model import EntryKind, Transfer, hold
 from gpupool.units.model import Unit
 from tests.contract.both import a_submitted_job
-from tests.factories import CUSTOMER_ID, NOW, SINGLE, a_grant, a_package, an_upload
+from tests.factories import CUSTOMER_ID, NOW, SINGLE, a_grant, a_package, an_admission, an_upload
 from tests.support.work import JOB_ID
 
 
@@ -20,7 +20,7 @@ def given_a_job(*, package: str | None = SINGLE, **changes: Any) -> Job:
     ports.ledger.post(a_grant())
     job = a_submitted_job(**changes)
     price = hold(customer_id=CUSTOMER_ID, job_id=job.id, amount=job.quote.credits, at=NOW)
-    ports.transitions.submit(job, hold=price, record=None)
+    ports.transitions.submit(job, hold=price, admission=an_admission(ports.limits, job), record=None)
     return job
 
 

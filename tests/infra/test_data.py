@@ -6,7 +6,7 @@ from tests.infra.synthesised import Properties, Synthesised
 from tests.support.tables import TABLES
 
 WITH_STREAM = {"jobs", "units"}
-WITH_TTL = {"keys", "nodes", "idempotency"}
+WITH_TTL = {"keys", "nodes", "idempotency", "limits"}
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -8,6 +8,7 @@ NAMES = [f"{pool}-{kind}" for pool in ("public", "controlled") for kind in ("cpu
 READ = {"dynamodb:GetItem", "dynamodb:Query"}
 READ_WRITE = READ | {"dynamodb:PutItem", "dynamodb:UpdateItem"}
 READ_WRITE_DELETE = READ_WRITE | {"dynamodb:DeleteItem"}
+TOGETHER = {"dynamodb:BatchGetItem"}
 STREAM = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
 SEND_UNDELIVERED = {"Queue:gpupool-undelivered": {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}}
 CONSUME = {
@@ -33,7 +34,7 @@ EXPECTED: dict[str, Grants] = {
         "Table:customers": READ_WRITE,
         "Table:keys": READ_WRITE_DELETE,
         "Table:keys/index/by_customer": {"dynamodb:Query"},
-        "Table:uploads": READ_WRITE_DELETE,
+        "Table:uploads": READ_WRITE_DELETE | TOGETHER,
         "Table:jobs": READ_WRITE,
         "Table:jobs/index/by_customer": {"dynamodb:Query"},
         "Table:jobs/index/by_customer_status": {"dynamodb:Query"},
@@ -41,7 +42,8 @@ EXPECTED: dict[str, Grants] = {
         "Table:artifacts": READ,
         "Table:ledger": READ_WRITE,
         "Table:ledger/index/by_time": {"dynamodb:Query"},
-        "Table:idempotency": READ_WRITE,
+        "Table:idempotency": READ_WRITE | TOGETHER,
+        "Table:limits": READ_WRITE | TOGETHER,
         "artifact bucket": {"s3:ListBucket"},
         "artifact bucket/customers/*": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
         "artifact bucket/jobs/*": {"s3:GetObject"},
@@ -74,6 +76,7 @@ EXPECTED: dict[str, Grants] = {
         "Table:units": READ_WRITE,
         "Table:ledger": READ_WRITE,
         "Table:uploads": READ_WRITE,
+        "Table:limits": {"dynamodb:UpdateItem"},
         **SEND_UNDELIVERED,
     },
     "on_job_written": {

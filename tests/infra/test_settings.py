@@ -38,5 +38,15 @@ def test_the_portal_is_one_origin(origin: str) -> None:
         read_settings(_context(portal_origin=origin))
 
 
+def test_limits_are_as_published_unless_the_context_says_otherwise() -> None:
+    assert read_settings(_context()).limits["live_jobs"] == 3
+    assert read_settings(_context(live_jobs="5", units_per_day=1_000)).limits | {"live_jobs": 5, "units_per_day": 1_000} == (
+        read_settings(_context(live_jobs="5", units_per_day=1_000)).limits
+    )
+    assert read_settings(_context(stage="local")).limits["jobs_per_minute"] == 1_000
+    with pytest.raises(ValueError, match="live_jobs"):
+        read_settings(_context(live_jobs="many"))
+
+
 def _context(**values: object) -> Callable[[str], object]:
     return values.get

@@ -10,13 +10,20 @@ import httpx
 class AsgiClient:
     """Sends one request at a time; exceptions that the app lets through reach the test."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], *, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        app: Callable[..., Awaitable[None]],
+        *,
+        headers: dict[str, str] | None = None,
+        client: tuple[str, int] = ("127.0.0.1", 123),
+    ) -> None:
         self._app = app
         self._headers = dict(headers or {})
+        self._client = client
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self._app)
+            transport = httpx.ASGITransport(app=self._app, client=self._client)
             async with httpx.AsyncClient(transport=transport, base_url="http://testserver", headers=self._headers) as client:
                 return await client.request(method, path, **options)
 

@@ -22,6 +22,7 @@ from tests.support.asgi import AsgiClient
 from tests.support.packages import a_package
 
 PASSWORD = "correct horse"
+KEPT = (f"{PREFIX}/config", f"{PREFIX}/meta")
 SEED_SCOPES = (Scope.DATASET_WRITE, Scope.TRAINING_WRITE, Scope.ARTIFACT_READ)
 
 
@@ -68,7 +69,11 @@ class Door:
 
     def check(self, method: str, answer: httpx.Response) -> None:
         assert answer.headers["x-request-id"]
-        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["cache-control"] == ("no-store" if answer.request.url.path not in KEPT else "public, max-age=300")
+        assert {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"} <= set(answer.headers)
+        if answer.status_code == 304:
+            assert not answer.content
+            return
         if answer.status_code >= 400:
             error = shapes.Error.model_validate(answer.json()).error
             assert error.request_id == answer.headers["x-request-id"]

@@ -10,7 +10,7 @@ from gpupool.jobs.model import Sensitivity
 from gpupool.planning.limits import MAX_RUNTIME_SECONDS, MAX_VRAM_MB, MIN_DISK_MB
 
 if TYPE_CHECKING:
-    from gpupool.jobs.service import SubmitJob
+    from gpupool.jobs.submit import SubmitJob
 
 MAX_DISK_MB = 200_000
 MIN_RUNTIME_SECONDS = 60
@@ -37,7 +37,7 @@ class CreateJobRequest(Request):
 
 def submission(body: CreateJobRequest) -> "SubmitJob":
     """The request in one spelling; VALIDATION_FAILED when both spellings are there and disagree."""
-    from gpupool.jobs.service import SubmitJob  # brings the planner, which the cold start of a read should not wait for
+    from gpupool.jobs.submit import SubmitJob  # brings the planner, which the cold start of a read should not wait for
 
     minutes = body.max_runtime_minutes
     vram = _agreed("required_vram_mb", body.required_vram_mb, "min_vram_mb", body.min_vram_mb)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
-from functions.customer_api.answers import Json
+from functions.customer_api.answers import Json, cacheable
 from functions.customer_api.deps import core_of
 from functions.customer_api.requests import jobs as requests
 from functions.customer_api.routes import PREFIX
@@ -15,9 +15,11 @@ from gpupool.objects.store import URL_SECONDS
 from gpupool.pages import DEFAULT_LIMIT, MAX_LIMIT
 from gpupool.planning.limits import MAX_RUNTIME_SECONDS, MAX_VRAM_MB, MIN_DISK_MB
 from gpupool.uploads.model import MAX_BYTES, UploadKind
+from gpupool.wire.vocabulary import VRAM_FLOOR_MB
 
 router = APIRouter(prefix=PREFIX, tags=["meta"])
 API_VERSION = "v1-alpha"
+_KEEP_SECONDS = 300
 
 _CONFIG: dict[str, Any] = {
     "api_version": API_VERSION,
@@ -47,15 +49,37 @@ _CONFIG: dict[str, Any] = {
 
 
 @router.get("/config", operation_id="getConfig")
-async def config() -> Json:
-    """Limits and vocabularies of this API."""
-    return Json(_CONFIG)
+async def config(request: Request) -> Response:
+    """Limits, rates and vocabularies of this API."""
+    from gpupool.planning.pricing import CREDITS_PER_MINUTE
+
+    core = core_of(request)
+    rates, allowance = core.limits.rates, core.allowance
+    limits = {
+        "requests_per_minute": rates.requests.capacity,
+        "training_jobs_per_minute": rates.jobs.capacity,
+        "live_training_jobs": allowance.live_jobs,
+        "compute_units_per_day": allowance.units_per_day,
+    }
+    classes = [
+        {"name": name, "min_vram_mb": VRAM_FLOOR_MB[name], "credits_per_minute": credits}
+        for name, credits in CREDITS_PER_MINUTE.items()
+    ]
+    return cacheable(request, {**_CONFIG, "limits": limits, "capability_classes": classes}, seconds=_KEEP_SECONDS)
 
 
 @router.get("/meta", operation_id="getMeta")
-async def meta(request: Request) -> Json:
-    """Which API this is, and which stage of it."""
-    return Json({"name": "GPU-Agent Customer API", "api_version": API_VERSION, "environment": core_of(request).stage})
+async def meta(request: Request) -> Response:
+    """Which API this is, and which build and stage of it."""
+    core = core_of(request)
+    about = {
+        "name": "GPU-Agent Customer API",
+        "api_version": API_VERSION,
+        "environment": core.stage,
+        "build": core.build,
+        "links": {"openapi": "/api/v1/openapi.json", "docs": "/docs", "config": f"{PREFIX}/config"},
+    }
+    return cacheable(request, about, seconds=_KEEP_SECONDS)
 
 
 @router.post("/jobs/image", operation_id="createImageJob", deprecated=True)

@@ -13,6 +13,7 @@ from gpupool.accounts.service import Accounts
 from gpupool.clock import FixedClock
 from gpupool.errors import AuthRequired, Conflict, CoreError, Forbidden, NotFound, ValidationFailed
 from gpupool.world import World
+from tests.factories import some_limits
 
 PASSWORD = "correct horse"
 SCOPES = frozenset({Scope.DATASET_WRITE, Scope.TRAINING_WRITE, Scope.ARTIFACT_READ})
@@ -40,7 +41,11 @@ class Office:
         self.hasher = CountingHasher()
         self.drawn = itertools.count(1)
         self.accounts = Accounts(
-            store=MemoryAccountStore(self.world), passwords=self.hasher, random_hex=self.draw, clock=self.clock
+            store=MemoryAccountStore(self.world),
+            passwords=self.hasher,
+            limits=some_limits(self.world, self.clock),
+            random_hex=self.draw,
+            clock=self.clock,
         )
         self.ada = self.accounts.create_customer(email="Ada@example.com", password=PASSWORD, name="Ada")
 
@@ -171,6 +176,7 @@ def test_a_source_that_always_draws_the_same_is_given_up_on(office: Office) -> N
     stuck = Accounts(
         store=MemoryAccountStore(office.world),
         passwords=office.hasher,
+        limits=some_limits(office.world, office.clock),
         random_hex=lambda count: "a" * 2 * count,
         clock=office.clock,
     )

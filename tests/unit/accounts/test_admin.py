@@ -73,3 +73,11 @@ def test_a_pairing_code_lets_one_machine_join(ports: MemoryPorts) -> None:
     assert (status, answer["tier"]) == (0, "community")
     assert answer["code"]
     assert len(ports.world.nodes) == 1
+
+
+def test_a_customer_can_be_given_limits_of_its_own_and_lose_them_again(ports: MemoryPorts) -> None:
+    a_customer(ports)
+    status, answer = admin(ports, "limits", "--email", "ada@example.com", "--live-jobs", "20", "--units-per-day", "5000")
+    assert (status, answer["live_jobs"], answer["units_per_day"]) == (0, 20, 5_000)
+    _, answer = admin(ports, "limits", "--email", "ada@example.com")
+    assert (answer["live_jobs"], answer["units_per_day"], answer["live_now"]) == (None, None, 0)

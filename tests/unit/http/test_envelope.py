@@ -72,7 +72,7 @@ def test_a_body_that_is_not_json_is_a_validation_error_of_the_whole_body() -> No
     answer = a_client().post("/things", content=b"{nope", headers={"content-type": "application/json"})
 
     assert answer.status_code == 400
-    assert answer.json()["error"]["details"]["field"] == "/"
+    assert answer.json()["error"]["details"]["field"] == ""
 
 
 def test_unknown_paths_and_methods_answer_in_the_envelope() -> None:

@@ -9,8 +9,9 @@ import pytest
 from gpupool.errors import Conflict, CoreError, Unavailable
 from gpupool.idempotency.model import LIFETIME, IdempotencyRecord
 from gpupool.jobs.model import Job, Sensitivity
-from gpupool.jobs.service import Jobs, Submitted
+from gpupool.jobs.submit import Submissions, Submitted
 from gpupool.ledger.model import EntryKind, Transfer
+from gpupool.limits.model import Admission, Allowance
 from gpupool.transitions.memory import MemoryTransitions
 from gpupool.transitions.store import Obstacle, SubmitRefused
 from gpupool.uploads.model import UploadKind, UploadStatus
@@ -26,8 +27,8 @@ def submit(platform: Platform, *, key: str | None = KEY, customer_id: str = CUST
 
 def snapshot(platform: Platform) -> tuple[object, ...]:
     world = platform.ports.world
-    tables = (world.jobs, world.units, world.uploads, world.balances, world.transfers[CUSTOMER_ID], world.idempotency)
-    return tuple(dict(table) for table in tables)
+    rows = (world.jobs, world.units, world.uploads, world.balances, world.transfers[CUSTOMER_ID], world.idempotency)
+    return tuple(dict(table) for table in (*rows, world.quotas))
 
 
 def change_upload(**changes: object) -> Callable[[Platform], None]:
@@ -172,29 +173,25 @@ class Crossing(MemoryTransitions):
 
     other: Callable[[], None] = staticmethod(lambda: None)
 
-    def submit(self, job: Job, *, hold: Transfer, record: IdempotencyRecord | None) -> None:
+    def submit(self, job: Job, *, hold: Transfer, admission: Admission, record: IdempotencyRecord | None) -> None:
         act, self.other = self.other, lambda: None
         act()
-        super().submit(job, hold=hold, record=record)
+        super().submit(job, hold=hold, admission=admission, record=record)
 
 
-def crossing(platform: Platform) -> tuple[Jobs, Crossing]:
+def crossing(platform: Platform) -> tuple[Submissions, Crossing]:
     ports = platform.ports
     transitions = Crossing(ports.world, ports.clock)
     return service_with(platform, transitions), transitions
 
 
-def service_with(platform: Platform, transitions: MemoryTransitions) -> Jobs:
+def service_with(platform: Platform, transitions: MemoryTransitions) -> Submissions:
     ports = platform.ports
-    return Jobs(
+    return Submissions(
         jobs=ports.jobs,
-        units=ports.units,
-        artifacts=ports.artifacts,
-        uploads=ports.uploads,
         ledger=ports.ledger,
-        idempotency=ports.idempotency,
         transitions=transitions,
-        objects=ports.objects,
+        allowance=Allowance(live_jobs=3, units_per_day=200),
         clock=ports.clock,
     )
 
@@ -266,14 +263,14 @@ class Busy(MemoryTransitions):
 
     times = 0
 
-    def submit(self, job: Job, *, hold: Transfer, record: IdempotencyRecord | None) -> None:
+    def submit(self, job: Job, *, hold: Transfer, admission: Admission, record: IdempotencyRecord | None) -> None:
         self.times -= 1
         if self.times >= 0:
             raise SubmitRefused(frozenset({Obstacle.BUSY}))
-        super().submit(job, hold=hold, record=record)
+        super().submit(job, hold=hold, admission=admission, record=record)
 
 
-@pytest.mark.parametrize(("times", "created"), [(1, True), (4, True), (5, False)])
+@pytest.mark.parametrize(("times", "created"), [(1, True), (7, True), (8, False)])
 def test_who_meets_another_writer_tries_again_a_few_times(times: int, created: bool) -> None:
     platform = Platform()
     transitions = Busy(platform.ports.world, platform.clock)

@@ -54,6 +54,21 @@ def _grant(parsed: argparse.Namespace, ports: "Ports", _stdin: TextIO) -> Answer
     return {"customer_id": customer.id, "entry_id": entry.id, "credits_available": credits.balance(customer.id).available}
 
 
+def _limits(parsed: argparse.Namespace, ports: "Ports", _stdin: TextIO) -> Answer:
+    """Maxima of one customer's own; those that are not named go back to everybody's."""
+    from gpupool.bootstrap import build_accounts
+
+    customer = build_accounts(ports).customer_by_email(parsed.email)
+    quota = ports.limits.set_maxima(customer.id, live_jobs=parsed.live_jobs, units_per_day=parsed.units_per_day)
+    return {
+        "customer_id": customer.id,
+        "live_jobs": quota.max_live_jobs,
+        "units_per_day": quota.max_units_per_day,
+        "live_now": len(quota.live_jobs),
+        "units_today": quota.units_today,
+    }
+
+
 def _pairing_code(parsed: argparse.Namespace, ports: "Ports", _stdin: TextIO) -> Answer:
     from gpupool.bootstrap import build_pairing
     from gpupool.nodes.model import Tier
@@ -85,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     grant.add_argument("--credits", type=int, required=True)
     grant.add_argument("--note", default="")
     grant.set_defaults(run=_grant)
+
+    limits = commands.add_parser("limits", help="give a customer limits of its own; without numbers, take them back")
+    limits.add_argument("--email", required=True)
+    limits.add_argument("--live-jobs", type=_not_negative)
+    limits.add_argument("--units-per-day", type=_not_negative)
+    limits.set_defaults(run=_limits)
 
     code = commands.add_parser("pairing-code", help="let one machine join")
     code.add_argument("--tier", required=True, choices=["controlled", "community"])

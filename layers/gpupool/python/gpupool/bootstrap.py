@@ -7,11 +7,14 @@ from gpupool.accounts.service import Accounts
 from gpupool.clock import Clock
 from gpupool.idempotency.service import Once
 from gpupool.jobs.service import Jobs
+from gpupool.jobs.submit import Submissions
 from gpupool.ledger.service import Credits
+from gpupool.limits.model import Allowance
+from gpupool.limits.service import Limits, rates
 from gpupool.nodes.service import Nodes, NodeTerms, Pairing
 from gpupool.pages import Cursors
 from gpupool.ports import AwsPorts, Ports
-from gpupool.settings import settings
+from gpupool.settings import Settings, settings
 from gpupool.units.service import Leases
 from gpupool.uploads.service import Uploads
 from gpupool.workflow.dead_letters import DeadLetters
@@ -28,9 +31,12 @@ class CustomerCore:
     uploads: Uploads
     jobs: Jobs
     credits: Credits
+    limits: Limits
+    allowance: Allowance
     cursors: Cursors
     clock: Clock
     stage: str
+    build: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +56,54 @@ def build_customer_core(ports: Ports) -> CustomerCore:
             jobs=ports.jobs,
             units=ports.units,
             artifacts=ports.artifacts,
-            uploads=ports.uploads,
-            ledger=ports.ledger,
-            idempotency=ports.idempotency,
-            transitions=ports.transitions,
+            submissions=build_submissions(ports),
             objects=ports.objects,
             clock=ports.clock,
         ),
+        limits=build_limits(ports),
         credits=build_credits(ports),
         cursors=Cursors(secret=ports.signing_secret, clock=ports.clock),
         clock=ports.clock,
+        allowance=allowance(ports.settings),
         stage=ports.settings.stage,
+        build=ports.settings.build,
     )
 
 
+def build_limits(ports: Ports) -> Limits:
+    known = ports.settings
+    return Limits(
+        store=ports.limits,
+        rates=rates(
+            requests_per_minute=known.requests_per_minute,
+            jobs_per_minute=known.jobs_per_minute,
+            logins_per_minute=known.logins_per_minute,
+        ),
+    )
+
+
+def build_submissions(ports: Ports) -> Submissions:
+    return Submissions(
+        jobs=ports.jobs,
+        ledger=ports.ledger,
+        transitions=ports.transitions,
+        allowance=allowance(ports.settings),
+        clock=ports.clock,
+    )
+
+
+def allowance(known: Settings) -> Allowance:
+    return Allowance(live_jobs=known.live_jobs, units_per_day=known.units_per_day)
+
+
 def build_accounts(ports: Ports) -> Accounts:
-    return Accounts(store=ports.accounts, passwords=ports.passwords, random_hex=ports.random_hex, clock=ports.clock)
+    return Accounts(
+        store=ports.accounts,
+        passwords=ports.passwords,
+        limits=build_limits(ports),
+        random_hex=ports.random_hex,
+        clock=ports.clock,
+    )
 
 
 def build_once(ports: Ports) -> Once:

@@ -73,8 +73,10 @@ class Throttled(CoreError):
     status = 429
     default_code = "RATE_LIMITED"
 
-    def __init__(self, message: str, *, retry_after: int, code: str | None = None) -> None:
-        super().__init__(message, code=code, details={"retry_after": retry_after})
+    def __init__(
+        self, message: str, *, retry_after: int, code: str | None = None, details: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, code=code, details={"retry_after": retry_after, **(details or {})})
         self.retry_after = retry_after
 
 

@@ -15,6 +15,7 @@ from gpupool.dispatch.queue import Queue
 from gpupool.idempotency.store import IdempotencyStore
 from gpupool.jobs.store import JobStore
 from gpupool.ledger.store import LedgerStore
+from gpupool.limits.store import LimitStore
 from gpupool.nodes.issuer import CredentialIssuer
 from gpupool.nodes.store import NodeStore
 from gpupool.objects.store import ObjectStore
@@ -46,6 +47,8 @@ class Ports(Protocol):
     def artifacts(self) -> ArtifactStore: ...
     @property
     def ledger(self) -> LedgerStore: ...
+    @property
+    def limits(self) -> LimitStore: ...
     @property
     def nodes(self) -> NodeStore: ...
     @property
@@ -128,6 +131,13 @@ class AwsPorts:
         return DynamoLedgerStore(aws.dynamodb(), self._table("ledger"))
 
     @cached_property
+    def limits(self) -> LimitStore:
+        from gpupool import aws
+        from gpupool.limits.dynamo import DynamoLimitStore
+
+        return DynamoLimitStore(aws.dynamodb(), self._table("limits"), self.clock)
+
+    @cached_property
     def nodes(self) -> NodeStore:
         from gpupool import aws
         from gpupool.nodes.dynamo import DynamoNodeStore
@@ -154,6 +164,7 @@ class AwsPorts:
             ledger=known.ledger_table,
             uploads=known.uploads_table,
             idempotency=known.idempotency_table,
+            limits=known.limits_table,
         )
         return DynamoTransitions(aws.dynamodb(), tables)
 

@@ -23,6 +23,7 @@ class Settings(BaseModel):
     ledger_table: str = ""
     nodes_table: str = ""
     idempotency_table: str = ""
+    limits_table: str = ""
     bucket: str = ""
     queue_urls: dict[str, str] = Field(default_factory=dict)
     state_machine_arn: str = ""
@@ -30,6 +31,13 @@ class Settings(BaseModel):
     signing_secret_arn: str = ""
     lease_seconds: int = Field(default=60, ge=2)
     heartbeat_seconds: int = Field(default=15, ge=1)
+    # As published: per customer, and sign-ins per network address.
+    requests_per_minute: int = Field(default=600, ge=1)
+    jobs_per_minute: int = Field(default=10, ge=1)
+    logins_per_minute: int = Field(default=10, ge=1)
+    live_jobs: int = Field(default=3, ge=1)
+    units_per_day: int = Field(default=200, ge=1)
+    build: str = "unknown"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

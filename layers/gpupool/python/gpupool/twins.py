@@ -11,6 +11,7 @@ from gpupool.idempotency.memory import MemoryIdempotencyStore
 from gpupool.ids import new_id
 from gpupool.jobs.memory import MemoryJobStore
 from gpupool.ledger.memory import MemoryLedgerStore
+from gpupool.limits.memory import MemoryLimitStore
 from gpupool.nodes.memory import MemoryIssuer, MemoryNodeStore
 from gpupool.objects.memory import MemoryObjectStore
 from gpupool.settings import Settings
@@ -50,6 +51,7 @@ class MemoryPorts:
         self.units = MemoryUnitStore(self.world)
         self.artifacts = MemoryArtifactStore(self.world)
         self.ledger = MemoryLedgerStore(self.world)
+        self.limits = MemoryLimitStore(self.world, clock)
         self.nodes = MemoryNodeStore(self.world)
         self.idempotency = MemoryIdempotencyStore(self.world, clock)
         self.transitions = MemoryTransitions(self.world, clock)

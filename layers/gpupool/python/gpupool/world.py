@@ -7,6 +7,7 @@ from typing import Any
 from gpupool.artifacts.model import Artifact
 from gpupool.jobs.model import Job
 from gpupool.ledger.model import Balance, Transfer
+from gpupool.limits.model import Quota
 from gpupool.units.model import Unit
 from gpupool.uploads.model import Upload
 
@@ -26,3 +27,5 @@ class World:
     transfers: dict[str, dict[str, Transfer]] = field(default_factory=dict)
     nodes: dict[str, Any] = field(default_factory=dict)
     idempotency: dict[str, Any] = field(default_factory=dict)
+    buckets: dict[str, int] = field(default_factory=dict)
+    quotas: dict[str, Quota] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from gpupool.accounts.store import AccountStore
 from gpupool.clock import Clock
 from gpupool.errors import AlreadyExists, AuthRequired, Conflict, NotFound, StaleWrite, ValidationFailed
 from gpupool.ids import new_id
+from gpupool.limits.service import Limits
 from gpupool.pages import Key, Page
 
 _LOOKUP_TRIES = 5
@@ -34,10 +35,17 @@ class Accounts:
     """``random_hex(n)`` yields 2n random hex digits from a source fit for secrets."""
 
     def __init__(
-        self, *, store: AccountStore, passwords: PasswordHasher, random_hex: Callable[[int], str], clock: Clock
+        self,
+        *,
+        store: AccountStore,
+        passwords: PasswordHasher,
+        limits: Limits,
+        random_hex: Callable[[int], str],
+        clock: Clock,
     ) -> None:
         self._store = store
         self._passwords = passwords
+        self._limits = limits
         self._random_hex = random_hex
         self._clock = clock
 
@@ -58,6 +66,7 @@ class Accounts:
 
     def login(self, *, email: str, password: str) -> Login:
         """A new session. LOGIN_FAILED for a wrong password and for an unknown address alike, after the same work."""
+        self._limits.sign_in(email)
         customer = self._store.customer_by_email(email)
         if customer is None:
             self._passwords.hash(password)

@@ -47,6 +47,9 @@ def install_error_handlers(app: FastAPI, *, routing_codes: Mapping[int, str] = R
     """Makes every refusal of ``app`` an envelope; unexpected exceptions are RequestIdMiddleware's."""
 
     async def unrouted(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error.__cause__, CoreError):
+            # What the body guard refuses while FastAPI reads the body comes wrapped.
+            return await _refused(request, error.__cause__)
         refusal = cast(HTTPException, error)
         status = refusal.status_code
         return error_response(
@@ -80,7 +83,7 @@ async def _malformed(request: Request, error: Exception) -> JSONResponse:
     return error_response(
         400,
         "VALIDATION_FAILED",
-        f"{first['field']}: {first['message']}. Correct the request and send it again.",
+        f"{first['field'] or 'The body'}: {first['message']}. Correct the request and send it again.",
         request_id=request_id_of(request),
         details={"field": first["field"], "fields": fields},
     )
@@ -96,7 +99,7 @@ def _field(location: Sequence[str | int], kind: str) -> str:
     if where != "body":
         return "/".join(map(str, path)) or str(where)
     if kind == "json_invalid":  # its path is a character offset, not a field
-        return "/"
+        return ""
     return "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 

@@ -21,12 +21,15 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEADER = b"x-request-id"
+# Where on the scope's state others leave headers that every answer to this request carries, crashes included.
+EXTRA_HEADERS = "extra_headers"
 
 
 class RequestIdMiddleware:
     """Puts the request id on the scope and on the answer; an exception nobody expected becomes a 500 in the envelope.
 
-    ``headers`` are added to every answer, crashes included. Add this middleware last, so that it is the outermost.
+    ``headers`` are added to every answer that does not say otherwise, crashes included. Add this middleware last, so that it
+    is the outermost.
     """
 
     def __init__(self, app: App, *, headers: tuple[tuple[str, str], ...] = ()) -> None:
@@ -45,7 +48,10 @@ class RequestIdMiddleware:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message = {**message, "headers": [*message["headers"], (HEADER, request_id.encode()), *self._headers]}
+                extra = [*scope["state"].get(EXTRA_HEADERS, ()), (HEADER, request_id.encode())]
+                named = {name for name, _ in message["headers"]}
+                defaults = [(name, value) for name, value in self._headers if name not in named]
+                message = {**message, "headers": [*message["headers"], *extra, *defaults]}
             await send(message)
 
         try:

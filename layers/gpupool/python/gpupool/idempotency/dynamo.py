@@ -1,5 +1,6 @@
 """Idempotency records in DynamoDB; time-to-live removes them, up to days late, so reads check the expiry themselves."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -27,6 +28,14 @@ def first_use_write(table: str, record: IdempotencyRecord) -> dict[str, Any]:
     }
 
 
+def record_from(item: dict[str, Any] | None, *, now: datetime) -> IdempotencyRecord | None:
+    """The record of an item, unless there is none or it has expired."""
+    if not item:
+        return None
+    record = TypeAdapter(IdempotencyRecord).validate_python(from_item(item))
+    return record if record.expires_at > now else None
+
+
 class DynamoIdempotencyStore:
     def __init__(self, client: "DynamoDBClient", table: str, clock: Clock) -> None:
         self._client = client
@@ -35,10 +44,7 @@ class DynamoIdempotencyStore:
 
     def get(self, record_id: str) -> IdempotencyRecord | None:
         answer = self._client.get_item(TableName=self._table, Key=to_item({"pk": record_id}), ConsistentRead=True)
-        if "Item" not in answer:
-            return None
-        record = TypeAdapter(IdempotencyRecord).validate_python(from_item(answer["Item"]))
-        return record if record.expires_at > self._clock.now() else None
+        return record_from(answer.get("Item"), now=self._clock.now())
 
     def reserve(self, record: IdempotencyRecord) -> IdempotencyRecord:
         try:

@@ -7,21 +7,25 @@ from gpupool.artifacts.dynamo import artifact_write
 from gpupool.artifacts.model import Artifact
 from gpupool.dynamo import cancellation_codes, error_code, to_item
 from gpupool.errors import StaleWrite
-from gpupool.idempotency.dynamo import first_use_write
+from gpupool.idempotency.dynamo import first_use_write, record_from
 from gpupool.idempotency.model import IdempotencyRecord
 from gpupool.jobs.dynamo import create_write, end_write
 from gpupool.jobs.model import Job
 from gpupool.ledger.dynamo import balance_write, entry_write
 from gpupool.ledger.model import Transfer
-from gpupool.transitions.store import Ending, Obstacle, SubmitRefused
+from gpupool.limits.dynamo import admit_write, leave_write, quota_from, quota_key
+from gpupool.limits.model import Admission
+from gpupool.transitions.store import Ending, Obstacle, Seen, SubmitRefused, Wanted
 from gpupool.units.dynamo import replace_write
 from gpupool.units.model import Unit
-from gpupool.uploads.model import UploadKind, UploadStatus, owner_kind
+from gpupool.uploads.dynamo import upload_from, upload_key
+from gpupool.uploads.model import UploadKind, UploadStatus
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Write = dict[str, Any]
+Item = dict[str, Any]
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
 _HOPELESS = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
@@ -37,6 +41,7 @@ class Tables:
     ledger: str
     uploads: str
     idempotency: str
+    limits: str
 
 
 class DynamoTransitions:
@@ -44,11 +49,29 @@ class DynamoTransitions:
         self._client = client
         self._tables = tables
 
-    def submit(self, job: Job, *, hold: Transfer, record: IdempotencyRecord | None) -> None:
+    def look(self, wanted: Wanted) -> Seen:
+        places = {
+            "dataset": (self._tables.uploads, upload_key(wanted.customer_id, UploadKind.DATASET, wanted.dataset_id)),
+            "package": (self._tables.uploads, upload_key(wanted.customer_id, UploadKind.TRAINING_PACKAGE, wanted.package_id)),
+            "quota": (self._tables.limits, quota_key(wanted.customer_id)),
+        }
+        if wanted.record_id is not None:
+            places["record"] = (self._tables.idempotency, to_item({"pk": wanted.record_id}))
+        found = self._read(places)
+        dataset, package = found.get("dataset"), found.get("package")
+        return Seen(
+            dataset=upload_from(dataset) if dataset else None,
+            package=upload_from(package) if package else None,
+            record=record_from(found.get("record"), now=wanted.now),
+            quota=quota_from(wanted.customer_id, found.get("quota")),
+        )
+
+    def submit(self, job: Job, *, hold: Transfer, admission: Admission, record: IdempotencyRecord | None) -> None:
         statements: list[tuple[Obstacle, Write]] = [
             (Obstacle.BUSY, {"Put": create_write(self._tables.jobs, job)}),
             (Obstacle.BUSY, {"Put": entry_write(self._tables.ledger, hold)}),
             (Obstacle.CREDIT_INSUFFICIENT, {"Update": balance_write(self._tables.ledger, hold)}),
+            (Obstacle.QUOTA_FULL, {"Update": admit_write(self._tables.limits, admission)}),
             (Obstacle.DATASET_NOT_READY, self._use(job, UploadKind.DATASET, job.dataset.id)),
             (Obstacle.PACKAGE_NOT_READY, self._use(job, UploadKind.TRAINING_PACKAGE, job.package.id)),
         ]
@@ -81,10 +104,29 @@ class DynamoTransitions:
             {"Update": end_write(self._tables.jobs, job, status=ending.status, failure=ending.failure, at=ending.at)},
             self._free(job, UploadKind.DATASET, job.dataset.id),
             self._free(job, UploadKind.TRAINING_PACKAGE, job.package.id),
+            {"Update": leave_write(self._tables.limits, job.customer_id, job.id)},
         ]
         if ending.release is not None:
             writes += self._move(ending.release)
         return self._once(writes)
+
+    def _read(self, places: dict[str, tuple[str, Item]]) -> dict[str, Item]:
+        """Items by the name of their place, read consistently in one call; more only for what DynamoDB left over."""
+        asked: Any = {}
+        for table, key in places.values():
+            asked.setdefault(table, {"Keys": [], "ConsistentRead": True})["Keys"].append(key)
+        rows: dict[str, list[Item]] = {table: [] for table in asked}
+        while asked:
+            answer = self._client.batch_get_item(RequestItems=asked)
+            for table, items in answer["Responses"].items():
+                rows[table] += items
+            asked = answer.get("UnprocessedKeys")
+        return {
+            name: item
+            for name, (table, key) in places.items()
+            for item in rows[table]
+            if all(item[attribute] == value for attribute, value in key.items())
+        }
 
     def _move(self, transfer: Transfer) -> list[Write]:
         ledger = self._tables.ledger
@@ -100,7 +142,7 @@ class DynamoTransitions:
         values: dict[str, Any] = {":job": {job.id}}
         write: Write = {
             "TableName": self._tables.uploads,
-            "Key": to_item({"owner_kind": owner_kind(job.customer_id, kind), "id": upload_id}),
+            "Key": upload_key(job.customer_id, kind, upload_id),
             "UpdateExpression": change,
         }
         if condition:

@@ -10,7 +10,9 @@ from gpupool.idempotency.model import IdempotencyRecord
 from gpupool.jobs.model import Job
 from gpupool.ledger.memory import MemoryLedgerStore
 from gpupool.ledger.model import Transfer
-from gpupool.transitions.store import Ending, Obstacle, SubmitRefused
+from gpupool.limits.memory import MemoryLimitStore
+from gpupool.limits.model import Admission
+from gpupool.transitions.store import Ending, Obstacle, Seen, SubmitRefused, Wanted
 from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Unit
 from gpupool.uploads.model import UploadKind, UploadStatus, owner_kind
@@ -22,13 +24,24 @@ class MemoryTransitions:
         self._world = world
         self._units = MemoryUnitStore(world)
         self._ledger = MemoryLedgerStore(world)
+        self._limits = MemoryLimitStore(world, clock)
         self._idempotency = MemoryIdempotencyStore(world, clock)
 
-    def submit(self, job: Job, *, hold: Transfer, record: IdempotencyRecord | None) -> None:
+    def look(self, wanted: Wanted) -> Seen:
+        with self._world.lock:
+            owner = wanted.customer_id
+            return Seen(
+                dataset=self._world.uploads.get((owner_kind(owner, UploadKind.DATASET), wanted.dataset_id)),
+                package=self._world.uploads.get((owner_kind(owner, UploadKind.TRAINING_PACKAGE), wanted.package_id)),
+                record=None if wanted.record_id is None else self._idempotency.get(wanted.record_id),
+                quota=self._limits.quota(owner),
+            )
+
+    def submit(self, job: Job, *, hold: Transfer, admission: Admission, record: IdempotencyRecord | None) -> None:
         with self._world.lock:
             obstacles = frozenset(self._obstacles(job, hold, record))
-            if obstacles:
-                raise SubmitRefused(obstacles)
+            if obstacles or not self._limits.admit(admission):
+                raise SubmitRefused(obstacles or frozenset({Obstacle.QUOTA_FULL}))
             self._world.jobs[job.id] = job
             self._ledger.write(hold)
             if record is not None:
@@ -64,6 +77,7 @@ class MemoryTransitions:
             ended = replace(stored, status=ending.status, failure=ending.failure, finished_at=ending.at, task_token=None)
             self._world.jobs[job.id] = ended
             self._use(job, in_use=False)
+            self._limits.leave(job.customer_id, job.id)
             return True
 
     def _check_covered(self, transfer: Transfer) -> None:

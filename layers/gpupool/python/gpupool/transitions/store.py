@@ -1,4 +1,5 @@
-"""The four atomic changes that carry the platform's promises. Each is one transaction; each may be repeated."""
+"""The four atomic changes that carry the platform's promises, and the read before the first. Each is one transaction; each
+may be repeated."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,9 @@ from gpupool.artifacts.model import Artifact
 from gpupool.idempotency.model import IdempotencyRecord
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.ledger.model import Transfer
+from gpupool.limits.model import Admission, Quota
 from gpupool.units.model import Failure, Unit
+from gpupool.uploads.model import Upload
 
 
 class Obstacle(StrEnum):
@@ -19,6 +22,7 @@ class Obstacle(StrEnum):
     CREDIT_INSUFFICIENT = "credit_insufficient"
     DATASET_NOT_READY = "dataset_not_ready"
     PACKAGE_NOT_READY = "package_not_ready"
+    QUOTA_FULL = "quota_full"  # or another day has begun: look again and decide again
     BUSY = "busy"  # a concurrent writer; try again
 
 
@@ -40,9 +44,33 @@ class Ending:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a submit has to know; ``record_id`` is None without an idempotency key."""
+
+    customer_id: str
+    dataset_id: str
+    package_id: str
+    now: datetime
+    record_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was there, None for what was not. A record that has expired is not there."""
+
+    dataset: Upload | None
+    package: Upload | None
+    record: IdempotencyRecord | None
+    quota: Quota
+
+
 class Transitions(Protocol):
-    def submit(self, job: Job, *, hold: Transfer, record: IdempotencyRecord | None) -> None:
-        """Creates the job, holds its price, marks both uploads as in use and the idempotency key as used."""
+    def look(self, wanted: Wanted) -> Seen:
+        """Everything that a submit decides on, read consistently and in one call."""
+
+    def submit(self, job: Job, *, hold: Transfer, admission: Admission, record: IdempotencyRecord | None) -> None:
+        """Creates the job, holds its price, counts it in the quota, marks both uploads as in use and the key as used."""
 
     def finish_unit(self, unit: Unit, artifacts: tuple[Artifact, ...]) -> Unit:
         """Ends an attempt together with what it left behind; StaleWrite when the unit moved on meanwhile."""
@@ -51,4 +79,7 @@ class Transitions(Protocol):
         """Debits a completed unit and counts it on its job; False when that had been done before."""
 
     def close(self, job: Job, ending: Ending) -> bool:
-        """Ends a live job, releases what is left of its hold and frees its uploads; False when it had ended before."""
+        """Ends a live job, releases what is left of its hold, frees its uploads and its place among the live jobs.
+
+        False when it had ended before.
+        """
