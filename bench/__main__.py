@@ -6,6 +6,7 @@ import platform
 from datetime import UTC, datetime
 
 from bench.agent import run as agent
+from bench.api import calls
 from bench.api import run as api
 from local.layout import DEFAULT_LAYOUT
 
@@ -16,6 +17,7 @@ def main() -> None:
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "platform": platform.platform()},
         "api": api.run(),
+        "api_beside_aws_calls": calls.run(),
         "agent": agent.run(),
     }
     path = DEFAULT_LAYOUT.home / "bench.json"
