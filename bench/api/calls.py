@@ -75,13 +75,13 @@ def _time(door: Emulated, name: str, make: Callable[[], Event]) -> dict[str, Any
             whole.append(took)
             inside.append(door.meter.seconds * 1000)
     ratio, low, high = paired_ratio(whole, inside)
-    request, calls = Sample.of(name, whole), Sample.of("its AWS calls", inside)
+    asked, calls = Sample.of(name, whole), Sample.of("its AWS calls", inside)
     print(
-        f"{name:16} p50 {request.median:7.2f} ms [{request.low:.2f}, {request.high:.2f}]   its AWS calls {calls.median:7.2f} ms"
-        f"   ratio {ratio:.2f} [{low:.2f}, {high:.2f}]  target <= {TARGET}   ours {request.median - calls.median:.2f} ms"
+        f"{name:16} p50 {asked.median:7.2f} ms [{asked.low:.2f}, {asked.high:.2f}]   its AWS calls {calls.median:7.2f} ms"
+        f"   ratio {ratio:.2f} [{low:.2f}, {high:.2f}]  target <= {TARGET}   ours {asked.median - calls.median:.2f} ms"
     )
     ours = statistics.median(mine - theirs for mine, theirs in zip(whole, inside, strict=True))
-    return {"request": request.as_json(), "calls": calls.as_json(), "ratio": ratio, "low": low, "high": high, "ours_ms": ours}
+    return {"request": asked.as_json(), "calls": calls.as_json(), "ratio": ratio, "low": low, "high": high, "ours_ms": ours}
 
 
 def _count(door: Emulated, request: Event) -> dict[str, Any]:
