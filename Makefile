@@ -35,9 +35,9 @@ demo: setup ## Train an example on two local nodes, shown live (EXAMPLE=digits-m
 node: setup ## Pair a node with the running stack and run it until Ctrl-C (NAME=mine)
 	@$(BIN)/python -m local.nodes $(or $(NAME),mine)
 
-customer: $(STAMP) ## Create a customer on the running stack: make customer EMAIL=... PASSWORD=... CREDITS=...
+customer: $(STAMP) ## Invite a customer to the running stack: make customer EMAIL=... CREDITS=...; with PASSWORD=... create it
 	@set -a; . .local/stack.env; set +a; \
-	  $(BIN)/python -m gpupool.admin customer --email "$(EMAIL)" --password "$(PASSWORD)" --credits "$(or $(CREDITS),0)"
+	  $(BIN)/python -m gpupool.admin customer --email "$(EMAIL)" $(if $(PASSWORD),--password "$(PASSWORD)") --credits "$(or $(CREDITS),0)"
 
 test: setup check fast-tests stack-tests sandbox-tests ## Everything CI runs
 

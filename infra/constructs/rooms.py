@@ -27,7 +27,8 @@ class Rooms(Construct):
         lease = {"LEASE_SECONDS": str(settings.lease_seconds), "HEARTBEAT_SECONDS": str(settings.heartbeat_seconds)}
         self.customer_api = RoomFunction(self, "customer_api", kit=kit, size=_API)
         limits = {name.upper(): str(most) for name, most in settings.limits.items()}
-        self.customer_api.know({**limits, "BUILD": settings.build})
+        portal = {"PORTAL_ORIGIN": settings.portal_origin}
+        self.customer_api.know({**limits, **portal, "BUILD": settings.build})
         self.node_api = RoomFunction(self, "node_api", kit=kit, size=_API)
         self.node_api.know(lease)
         self.plan_job = RoomFunction(self, "plan_job", kit=kit, size=_STEP)

@@ -1,6 +1,7 @@
 """Accounts in memory and in DynamoDB answer alike."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -9,14 +10,18 @@ from moto import mock_aws
 
 from gpupool.accounts.dynamo import DynamoAccountStore
 from gpupool.accounts.memory import MemoryAccountStore
-from gpupool.accounts.model import ApiKey, Customer, Scope, Session
+from gpupool.accounts.model import ApiKey, Customer, Purpose, Scope, Session, Ticket
 from gpupool.accounts.store import AccountStore
 from gpupool.errors import AlreadyExists, StaleWrite
 from gpupool.world import World
 from tests.support.tables import create_tables
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=12)
 ADA = Customer("c-ada", "Ada@example.com", "Ada", "$argon2id$x", NOW)
+SESSION = Session("cd" * 32, ADA.id, NOW, LATER)
+OTHER = Session("ef" * 32, ADA.id, NOW, LATER)
+INVITATION = Ticket("12" * 32, Purpose.INVITATION, ADA.id, ADA.email, NOW, NOW + timedelta(days=7), "Ada", 100)
 
 
 @pytest.fixture(params=["memory", "dynamo"])
@@ -52,13 +57,80 @@ def test_an_address_has_one_account(store: AccountStore) -> None:
     assert store.customer("c-other") is None
 
 
+def with_sessions(customer: Customer, *sessions: Session) -> Customer:
+    return replace(customer, sessions={session.token_sha256: session.expires_at for session in sessions})
+
+
 def test_a_session_is_found_until_it_is_removed(store: AccountStore) -> None:
-    session = Session("cd" * 32, ADA.id, NOW, NOW + timedelta(hours=12))
-    store.add_session(session)
-    assert store.session(session.token_sha256) == session
-    store.remove_session(session.token_sha256)
-    store.remove_session(session.token_sha256)
-    assert store.session(session.token_sha256) is None
+    store.add_customer(with_sessions(ADA, SESSION), session=SESSION)
+    assert store.session(SESSION.token_sha256) == SESSION
+    store.remove_session(SESSION.token_sha256)
+    store.remove_session(SESSION.token_sha256)
+    assert store.session(SESSION.token_sha256) is None
+
+
+def test_a_customer_changes_with_its_sessions_or_not_at_all(store: AccountStore) -> None:
+    store.add_customer(with_sessions(ADA, SESSION), session=SESSION)
+    signed_in = with_sessions(ADA, SESSION, OTHER)
+    store.update_customer(signed_in, session=OTHER)
+    assert store.customer(ADA.id) == replace(signed_in, version=1)
+
+    renewed = replace(with_sessions(ADA, OTHER), password_hash="$argon2id$y")
+    with pytest.raises(StaleWrite):
+        store.update_customer(renewed, ended=[SESSION.token_sha256])
+    assert store.session(SESSION.token_sha256) == SESSION
+
+    store.update_customer(replace(renewed, version=1), ended=[SESSION.token_sha256, "0" * 64])
+    assert store.customer(ADA.id) == replace(renewed, version=2)
+    assert store.customer_by_email(ADA.email) == replace(renewed, version=2)
+    assert store.session(SESSION.token_sha256) is None
+    assert store.session(OTHER.token_sha256) == OTHER
+
+
+def test_nobody_signs_in_to_an_account_that_is_not_there(store: AccountStore) -> None:
+    with pytest.raises(StaleWrite):
+        store.update_customer(with_sessions(ADA, SESSION), session=SESSION)
+    assert store.session(SESSION.token_sha256) is None
+    assert store.customer(ADA.id) is None
+
+
+def test_an_invitation_opens_one_account(store: AccountStore) -> None:
+    store.add_ticket(INVITATION)
+    assert store.ticket(INVITATION.token_sha256) == INVITATION
+    invited = with_sessions(ADA, SESSION)
+    store.add_customer(invited, session=SESSION, ticket=INVITATION)
+    assert store.customer_by_email(ADA.email) == invited
+    assert store.session(SESSION.token_sha256) == SESSION
+    assert store.ticket(INVITATION.token_sha256) is None
+
+    with pytest.raises(StaleWrite):
+        store.add_customer(Customer("c-bob", "bob@example.com", "Bob", "h", NOW), ticket=INVITATION)
+    assert store.customer("c-bob") is None
+
+
+def test_an_invitation_to_a_taken_address_stays(store: AccountStore) -> None:
+    store.add_customer(Customer("c-other", "ADA@example.com", "Other", "h", NOW))
+    store.add_ticket(INVITATION)
+    with pytest.raises(AlreadyExists):
+        store.add_customer(with_sessions(ADA, SESSION), session=SESSION, ticket=INVITATION)
+    assert store.ticket(INVITATION.token_sha256) == INVITATION
+    assert store.session(SESSION.token_sha256) is None
+
+
+def test_a_reset_uses_up_its_ticket_or_changes_nothing(store: AccountStore) -> None:
+    store.add_customer(ADA)
+    reset = replace(INVITATION, purpose=Purpose.RESET, name="", credits=0, replaces_sha256="ab" * 32)
+    store.add_ticket(reset)
+    assert store.ticket(reset.token_sha256) == reset
+    with pytest.raises(StaleWrite):
+        store.update_customer(replace(ADA, version=7), ticket=reset)
+    assert store.ticket(reset.token_sha256) == reset
+
+    renewed = replace(ADA, password_hash="$argon2id$y")
+    store.update_customer(renewed, ticket=reset)
+    with pytest.raises(StaleWrite):
+        store.update_customer(replace(ADA, version=1), ticket=reset)
+    assert store.customer(ADA.id) == replace(renewed, version=1)
 
 
 def test_a_key_is_found_by_its_prefix(store: AccountStore) -> None:
@@ -78,7 +150,8 @@ def test_keys_are_listed_newest_first_in_pages_without_sessions_or_strangers(sto
     for minute in range(5):
         store.add_key(a_key(f"0000000{minute}", minute=minute))
     store.add_key(a_key("ffffffff", customer_id="c-bob"))
-    store.add_session(Session("cd" * 32, ADA.id, NOW, NOW + timedelta(hours=12)))
+    store.add_customer(with_sessions(ADA, SESSION), session=SESSION)
+    store.add_ticket(INVITATION)
     seen: list[str] = []
     key = None
     for _ in range(3):

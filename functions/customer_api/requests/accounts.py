@@ -5,12 +5,32 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from functions.customer_api.requests.base import Name, Request
-from gpupool.accounts.model import Scope
+from gpupool.accounts.model import MAX_PASSWORD, MIN_PASSWORD, Scope
+
+Password = Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD)]
+NewPassword = Annotated[str, Field(min_length=MIN_PASSWORD, max_length=MAX_PASSWORD)]
+Token = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class LoginRequest(Request):
     email: Annotated[str, Field(min_length=3, max_length=254)]
-    password: Annotated[str, Field(min_length=1, max_length=1024)]
+    password: Password
+
+
+class AcceptInvitationRequest(Request):
+    token: Token
+    password: NewPassword
+    name: Name | None = None
+
+
+class ChangePasswordRequest(Request):
+    current_password: Password
+    new_password: NewPassword
+
+
+class ResetPasswordRequest(Request):
+    token: Token
+    new_password: NewPassword
 
 
 class CreateKeyRequest(Request):

@@ -1,6 +1,8 @@
 """API keys; only a signed-in customer manages them, so that a leaked key cannot make more keys."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
 
 from functions.customer_api.answers import Json, listing
 from functions.customer_api.deps import LIMIT, Cursor, Limit, SignedIn
@@ -12,12 +14,19 @@ router = APIRouter(prefix=f"{PREFIX}/api-keys", tags=["api keys"])
 
 
 @router.post("", operation_id="createApiKey")
-async def create(body: CreateKeyRequest, caller: SignedIn) -> Json:
-    """A new key. Its plaintext is in ``key``, here and never again."""
+async def create(
+    body: CreateKeyRequest, caller: SignedIn, idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key")] = None
+) -> Json:
+    """A new key. Its plaintext is in ``key``, here and never again but for a repeat with the same Idempotency-Key."""
     made = caller.core.accounts.create_key(
-        caller.customer_id, name=body.name, scopes=frozenset(body.scopes), expires_at=body.expires_at
+        caller.customer_id,
+        name=body.name,
+        scopes=frozenset(body.scopes),
+        expires_at=body.expires_at,
+        idempotency_key=idempotency_key,
     )
-    return Json({**views.api_key(made.key), "key": made.plaintext}, status_code=201)
+    headers = {"Idempotent-Replayed": "true"} if made.replayed else None
+    return Json({**views.api_key(made.key), "key": made.plaintext}, status_code=201, headers=headers)
 
 
 @router.get("", operation_id="listApiKeys")
@@ -31,6 +40,11 @@ async def page(caller: SignedIn, limit: Limit = LIMIT, cursor: Cursor = None) ->
         limit=limit,
         cursor=cursor,
     )
+
+
+@router.get("/{key_id}", operation_id="getApiKey")
+async def one(key_id: str, caller: SignedIn) -> Json:
+    return Json(views.api_key(caller.core.accounts.key(caller.customer_id, key_id)))
 
 
 @router.delete("/{key_id}", operation_id="revokeApiKey")

@@ -39,9 +39,13 @@ class ApiKeys(Listing[ApiKey]):
 
 ANSWERS: Answers = {
     "login": (200, Login),
+    "acceptInvitation": (201, Login),
+    "resetPassword": (200, Login),
+    "changePassword": (204, None),
     "getMe": (200, Customer),
     "logout": (204, None),
     "createApiKey": (201, NewApiKey),
     "listApiKeys": (200, ApiKeys),
+    "getApiKey": (200, ApiKey),
     "revokeApiKey": (204, None),
 }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gpupool.ports import Ports
 
 Answer = dict[str, Any]
+_AUTH = "/api/v1/customer/auth"
 
 
 def main(arguments: Sequence[str], *, ports: "Callable[[], Ports]", stdin: TextIO) -> tuple[int, Answer]:
@@ -27,9 +28,14 @@ def main(arguments: Sequence[str], *, ports: "Callable[[], Ports]", stdin: TextI
 
 
 def _customer(parsed: argparse.Namespace, ports: "Ports", stdin: TextIO) -> Answer:
-    """Creates a customer with credits. One that is there already keeps its password and gets nothing, so it may be repeated."""
+    """Creates a customer with credits. One that is there already keeps its password and gets nothing, so it may be repeated.
+
+    Without a password the customer is invited instead, to choose one.
+    """
     from gpupool.bootstrap import build_accounts, build_credits
 
+    if parsed.password is None:
+        return _invite(parsed, ports)
     accounts, credits = build_accounts(ports), build_credits(ports)
     password = stdin.readline().rstrip("\n") if parsed.password == "-" else parsed.password  # noqa: S105 - a sign, no password
     try:
@@ -43,6 +49,36 @@ def _customer(parsed: argparse.Namespace, ports: "Ports", stdin: TextIO) -> Answ
             credits.grant(customer.id, amount=parsed.credits, note="opening credits")
     available = credits.balance(customer.id).available
     return {"customer_id": customer.id, "email": customer.email, "created": created, "credits_available": available}
+
+
+def _invite(parsed: argparse.Namespace, ports: "Ports") -> Answer:
+    """An invitation; its token is shown here and never again. EMAIL_TAKEN when the address has an account."""
+    from gpupool.bootstrap import build_tickets
+
+    made = build_tickets(ports).invite(email=parsed.email, name=parsed.name or parsed.email, credits=parsed.credits)
+    invitation = made.ticket
+    return {
+        "email": invitation.email,
+        "name": invitation.name,
+        "credits": invitation.credits,
+        "token": made.token,
+        "expires_at": invitation.expires_at.isoformat(timespec="seconds"),
+        "accept": f"POST {_AUTH}/accept-invitation",
+    }
+
+
+def _reset_password(parsed: argparse.Namespace, ports: "Ports", _stdin: TextIO) -> Answer:
+    """Ends the customer's password and every session; whoever gets the token may choose another password, once."""
+    from gpupool.bootstrap import build_tickets
+
+    made = build_tickets(ports).lock_out(parsed.email)
+    return {
+        "customer_id": made.ticket.owner_id,
+        "email": made.ticket.email,
+        "token": made.token,
+        "expires_at": made.ticket.expires_at.isoformat(timespec="seconds"),
+        "accept": f"POST {_AUTH}/reset-password",
+    }
 
 
 def _grant(parsed: argparse.Namespace, ports: "Ports", _stdin: TextIO) -> Answer:
@@ -88,12 +124,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gpupool.admin", description="Operate the pool.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    customer = commands.add_parser("customer", help="create a customer")
+    customer = commands.add_parser("customer", help="create a customer, or invite one")
     customer.add_argument("--email", required=True)
-    customer.add_argument("--password", required=True, help="'-' reads it from standard input")
+    customer.add_argument("--password", help="'-' reads it from standard input; without it the customer is invited")
     customer.add_argument("--credits", type=_not_negative, default=0, help="granted when the customer is new")
     customer.add_argument("--name", default="")
     customer.set_defaults(run=_customer)
+
+    reset = commands.add_parser("reset-password", help="end a customer's password and sessions, and let it choose another")
+    reset.add_argument("--email", required=True)
+    reset.set_defaults(run=_reset_password)
 
     grant = commands.add_parser("grant", help="give credits to a customer")
     grant.add_argument("--email", required=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from gpupool.accounts.service import Accounts
+from gpupool.accounts.tickets import Tickets
 from gpupool.clock import Clock
 from gpupool.idempotency.service import Once
 from gpupool.jobs.service import Jobs
@@ -28,6 +29,7 @@ class CustomerCore:
     """What the customer door calls."""
 
     accounts: Accounts
+    tickets: Tickets
     uploads: Uploads
     jobs: Jobs
     credits: Credits
@@ -37,6 +39,7 @@ class CustomerCore:
     clock: Clock
     stage: str
     build: str
+    portal_origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class NodeCore:
 def build_customer_core(ports: Ports) -> CustomerCore:
     return CustomerCore(
         accounts=build_accounts(ports),
+        tickets=build_tickets(ports),
         uploads=Uploads(store=ports.uploads, objects=ports.objects, clock=ports.clock),
         jobs=Jobs(
             jobs=ports.jobs,
@@ -67,6 +71,7 @@ def build_customer_core(ports: Ports) -> CustomerCore:
         allowance=allowance(ports.settings),
         stage=ports.settings.stage,
         build=ports.settings.build,
+        portal_origin=ports.settings.portal_origin,
     )
 
 
@@ -101,6 +106,18 @@ def build_accounts(ports: Ports) -> Accounts:
         store=ports.accounts,
         passwords=ports.passwords,
         limits=build_limits(ports),
+        once=build_once(ports),
+        secret=ports.signing_secret,
+        random_hex=ports.random_hex,
+        clock=ports.clock,
+    )
+
+
+def build_tickets(ports: Ports) -> Tickets:
+    return Tickets(
+        store=ports.accounts,
+        passwords=ports.passwords,
+        credits=build_credits(ports),
         random_hex=ports.random_hex,
         clock=ports.clock,
     )

@@ -38,6 +38,8 @@ class Settings(BaseModel):
     live_jobs: int = Field(default=3, ge=1)
     units_per_day: int = Field(default=200, ge=1)
     build: str = "unknown"
+    # Where the portal's pages come from; empty where no portal is known, and then no origin is refused.
+    portal_origin: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":

@@ -1,5 +1,6 @@
 """Who a customer is, and what proves that a request is theirs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,6 +9,10 @@ from gpupool.errors import Forbidden
 
 SESSION_LIFETIME = timedelta(hours=12)
 SESSION_PREFIX = "gas_"
+# A sign-in beyond this ends the session that would have ended first.
+MAX_SESSIONS = 50
+MIN_PASSWORD = 8
+MAX_PASSWORD = 1024
 KEY_PREFIX = "sk_alpha_"
 # Of a key's 24 hex digits the first 8 are public: they find the row. The other 16 (64 bits) are the secret.
 LOOKUP_DIGITS = 8
@@ -28,15 +33,32 @@ class Scope(StrEnum):
 _IMPLIED = {Scope.DATASET_WRITE: Scope.DATASET_READ, Scope.TRAINING_WRITE: Scope.TRAINING_READ}
 
 
+class Purpose(StrEnum):
+    """What a ticket opens."""
+
+    INVITATION = "invitation"
+    RESET = "reset"
+
+
+TICKET_LIFETIME = {Purpose.INVITATION: timedelta(days=7), Purpose.RESET: timedelta(hours=24)}
+TICKET_PREFIX = {Purpose.INVITATION: "inv_", Purpose.RESET: "rst_"}
+
+
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """``email`` is as the customer writes it; uniqueness goes by ``email_key``."""
+    """``email`` is as the customer writes it; uniqueness goes by ``email_key``.
+
+    ``sessions`` are the sign-ins that a new password has to end, by their token's SHA-256 (hex), each with its expiry; some
+    may be signed out or expired already. ``version`` counts the changes of password and sessions.
+    """
 
     id: str
     email: str
     name: str
     password_hash: str = field(repr=False)
     created_at: datetime
+    sessions: Mapping[str, datetime] = field(default_factory=dict, repr=False)
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +69,25 @@ class Session:
     owner_id: str
     signed_in_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A right to choose a password once, found by the SHA-256 (hex) of its token; the token itself is stored nowhere.
+
+    ``owner_id`` is the customer whom it lets in; for an invitation the one that will be created. ``credits`` open an invited
+    account. ``replaces_sha256`` is of the password hash that a reset replaces: once that has changed, the ticket is void.
+    """
+
+    token_sha256: str
+    purpose: Purpose
+    owner_id: str
+    email: str
+    issued_at: datetime
+    expires_at: datetime
+    name: str = ""
+    credits: int = 0
+    replaces_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +145,19 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A fresh API key; ``plaintext`` is told to the customer once."""
+    """A fresh API key; ``plaintext`` is told to the customer once, and to whoever repeats that request: ``replayed``."""
 
     key: ApiKey
     plaintext: str = field(repr=False)
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewTicket:
+    """A fresh ticket; ``token`` is told to the operator once."""
+
+    ticket: Ticket
+    token: str = field(repr=False)
 
 
 def email_key(email: str) -> str:

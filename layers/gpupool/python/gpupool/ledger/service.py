@@ -1,7 +1,9 @@
 """What a customer has, and what it was spent on."""
 
+from contextlib import suppress
+
 from gpupool.clock import Clock
-from gpupool.errors import ValidationFailed
+from gpupool.errors import AlreadyExists, ValidationFailed
 from gpupool.ids import new_id
 from gpupool.ledger.model import Balance, Transfer, grant
 from gpupool.ledger.store import LedgerStore
@@ -26,3 +28,17 @@ class Credits:
         transfer = grant(customer_id=customer_id, grant_id=new_id(), amount=amount, at=self._clock.now(), note=note)
         self._ledger.post(transfer)
         return transfer
+
+    def open_account(self, customer_id: str, *, amount: int) -> None:
+        """The credits that an account begins with, once however often it is asked for. None when ``amount`` is 0."""
+        if not amount:
+            return
+        opening = grant(
+            customer_id=customer_id,
+            grant_id=f"opening-{customer_id}",
+            amount=amount,
+            at=self._clock.now(),
+            note="opening credits",
+        )
+        with suppress(AlreadyExists):
+            self._ledger.post(opening)
