@@ -27,8 +27,8 @@ class Rooms(Construct):
         lease = {"LEASE_SECONDS": str(settings.lease_seconds), "HEARTBEAT_SECONDS": str(settings.heartbeat_seconds)}
         self.customer_api = RoomFunction(self, "customer_api", kit=kit, size=_API)
         limits = {name.upper(): str(most) for name, most in settings.limits.items()}
-        portal = {"PORTAL_ORIGIN": settings.portal_origin}
-        self.customer_api.know({**limits, **portal, "BUILD": settings.build})
+        told = {"BUILD": settings.build, "PORTAL_ORIGIN": settings.portal_origin}
+        self.customer_api.know({**limits, **told})
         self.node_api = RoomFunction(self, "node_api", kit=kit, size=_API)
         self.node_api.know(lease)
         self.plan_job = RoomFunction(self, "plan_job", kit=kit, size=_STEP)
@@ -37,7 +37,7 @@ class Rooms(Construct):
         self.on_job_written = RoomFunction(self, "on_job_written", kit=kit, size=_EVENT)
         self.on_unit_written = RoomFunction(self, "on_unit_written", kit=kit, size=_EVENT)
         self.on_dead_letter = RoomFunction(self, "on_dead_letter", kit=kit, size=_EVENT)
-        self.common_variables = {**common_variables("operator", settings=settings), **lease, **limits, "BUILD": settings.build}
+        self.common_variables = {**common_variables("operator", settings=settings), **lease, **limits, **told}
 
     @property
     def all(self) -> list[RoomFunction]:

@@ -87,6 +87,22 @@ def test_a_customer_changes_with_its_sessions_or_not_at_all(store: AccountStore)
     assert store.session(OTHER.token_sha256) == OTHER
 
 
+def test_a_row_from_before_there_were_versions_can_be_signed_in_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        create_tables(client, "customers", "keys")
+        row = {"id": ADA.id, "email": ADA.email, "name": ADA.name, "password_hash": ADA.password_hash}
+        item = {name: {"S": value} for name, value in row.items()}
+        item |= {"pk": {"S": f"customer#{ADA.id}"}, "created_at": {"S": NOW.isoformat()}}
+        client.put_item(TableName="customers", Item=item)  # type: ignore[arg-type]
+        store = DynamoAccountStore(client, customers_table="customers", keys_table="keys")
+        assert store.customer(ADA.id) == ADA
+        store.update_customer(with_sessions(ADA, SESSION), session=SESSION)
+        assert store.customer(ADA.id) == replace(with_sessions(ADA, SESSION), version=1)
+
+
 def test_nobody_signs_in_to_an_account_that_is_not_there(store: AccountStore) -> None:
     with pytest.raises(StaleWrite):
         store.update_customer(with_sessions(ADA, SESSION), session=SESSION)

@@ -27,6 +27,7 @@ def test_only_the_portal_may_call_from_a_browser(prod: Synthesised) -> None:
     cors = api["CorsConfiguration"]
     assert cors["AllowOrigins"] == ["https://portal.gpu-agent.example"]
     assert cors["AllowCredentials"] is True
+    assert prod.environment("customer_api")["PORTAL_ORIGIN"] == cors["AllowOrigins"][0]
     assert {"authorization", "idempotency-key"} <= set(cors["AllowHeaders"])
     assert "retry-after" in cors["ExposeHeaders"]
 

@@ -5,8 +5,9 @@ import io
 import pytest
 
 from gpupool.admin import main
-from gpupool.bootstrap import build_accounts
+from gpupool.bootstrap import build_accounts, build_tickets
 from gpupool.clock import FixedClock
+from gpupool.errors import AuthRequired
 from gpupool.twins import MemoryPorts
 
 
@@ -81,3 +82,48 @@ def test_a_customer_can_be_given_limits_of_its_own_and_lose_them_again(ports: Me
     assert (status, answer["live_jobs"], answer["units_per_day"]) == (0, 20, 5_000)
     _, answer = admin(ports, "limits", "--email", "ada@example.com")
     assert (answer["live_jobs"], answer["units_per_day"], answer["live_now"]) == (None, None, 0)
+
+
+def test_without_a_password_a_customer_is_invited_with_credits(ports: MemoryPorts) -> None:
+    status, answer = admin(ports, "customer", "--email", "ada@example.com", "--credits", "100", "--name", "Ada")
+    assert status == 0
+    assert answer == {
+        "email": "ada@example.com",
+        "name": "Ada",
+        "credits": 100,
+        "token": answer["token"],
+        "expires_at": "2026-01-08T00:00:00+00:00",
+        "accept": "POST /api/v1/customer/auth/accept-invitation",
+    }
+    assert not ports.world.customers
+    login = build_tickets(ports).accept(str(answer["token"]), password="correct horse")
+    assert (login.customer.name, ports.ledger.balance(login.customer.id).available) == ("Ada", 100)
+
+
+def test_an_address_with_an_account_is_not_invited(ports: MemoryPorts) -> None:
+    a_customer(ports)
+    status, answer = admin(ports, "customer", "--email", "ADA@example.com")
+    assert (status, answer["error"]["code"]) == (1, "EMAIL_TAKEN")  # type: ignore[index]
+
+
+def test_an_empty_password_is_refused_and_invites_nobody(ports: MemoryPorts) -> None:
+    status, answer = admin(ports, "customer", "--email", "ada@example.com", "--password", "")
+    assert (status, answer["error"]["code"]) == (1, "VALIDATION_FAILED")  # type: ignore[index]
+    assert not ports.world.keys
+
+
+def test_a_reset_locks_the_customer_out_until_the_token_is_used(ports: MemoryPorts) -> None:
+    _, made = a_customer(ports)
+    session = build_accounts(ports).login(email="ada@example.com", password="correct horse")
+    status, answer = admin(ports, "reset-password", "--email", "ADA@example.com")
+    assert (status, answer["customer_id"], answer["email"]) == (0, made["customer_id"], "ada@example.com")
+    assert answer["accept"] == "POST /api/v1/customer/auth/reset-password"
+    assert answer["expires_at"] == "2026-01-02T00:00:00+00:00"
+    with pytest.raises(AuthRequired):
+        build_accounts(ports).by_session(session.token)
+    assert (
+        build_tickets(ports).reset_password(str(answer["token"]), password="battery staple").customer.id == made["customer_id"]
+    )
+
+    status, answer = admin(ports, "reset-password", "--email", "bob@example.com")
+    assert (status, answer["error"]["code"]) == (1, "CUSTOMER_NOT_FOUND")  # type: ignore[index]
