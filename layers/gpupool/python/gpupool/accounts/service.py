@@ -23,7 +23,7 @@ from gpupool.accounts.model import (
 from gpupool.accounts.passwords import PasswordHasher
 from gpupool.accounts.store import AccountStore
 from gpupool.clock import Clock
-from gpupool.errors import AlreadyExists, AuthRequired, Conflict, NotFound, StaleWrite, Throttled, ValidationFailed
+from gpupool.errors import AlreadyExists, AuthRequired, Conflict, NotFound, StaleWrite, Unavailable, ValidationFailed
 from gpupool.idempotency.service import Once
 from gpupool.ids import new_id
 from gpupool.limits.service import Limits
@@ -211,8 +211,8 @@ def email_taken() -> Conflict:
     return Conflict(message, code="EMAIL_TAKEN", field="/email")
 
 
-def busy() -> Throttled:
-    return Throttled("This account is being changed by others at this moment; try again.", retry_after=1)
+def busy() -> Unavailable:
+    return Unavailable("Others are changing this account at this moment; send it again.", code="TRY_AGAIN")
 
 
 def _login_failed() -> AuthRequired:
