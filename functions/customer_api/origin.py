@@ -6,21 +6,20 @@ knows a secret. The cookie is SameSite=Lax already; this also stops pages of oth
 
 from fastapi import Request
 
-from functions.customer_api.deps import COOKIE
 from gpupool.errors import Forbidden
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def check_origin(request: Request, portal_origin: str) -> None:
-    """ORIGIN_DENIED for a change that only the cookie vouches for and that a page of another origin asks for.
+def check_origin(request: Request, *, cookie: str, portal_origin: str) -> None:
+    """ORIGIN_DENIED for a change that only the session's ``cookie`` vouches for and that a page of another origin asks for.
 
     No Origin means no browser, or one that asks for nothing that can change. No ``portal_origin``: nothing is refused.
     """
     origin = request.headers.get("origin")
     if not portal_origin or origin is None or origin == portal_origin or request.method in _SAFE:
         return
-    if "x-api-key" in request.headers or _has_bearer(request) or COOKIE not in request.cookies:
+    if "x-api-key" in request.headers or _has_bearer(request) or cookie not in request.cookies:
         return
     raise Forbidden(
         "A page of another origin may not use the session's cookie; send the session token as a bearer token, or an API key.",

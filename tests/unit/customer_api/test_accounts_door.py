@@ -5,6 +5,7 @@ import json
 import pytest
 from starlette.requests import Request
 
+from functions.customer_api.deps import COOKIE
 from functions.customer_api.origin import check_origin
 from gpupool.errors import Forbidden
 from tests.support.customer_door import PASSWORD, Door
@@ -144,7 +145,7 @@ def sent(method: str = "POST", **headers: str) -> Request:
     return Request({"type": "http", "method": method, "path": "/", "headers": named})
 
 
-COOKIE = "theme=dark; gpu_agent_session=gas_0"
+COOKIES = f"theme=dark; {COOKIE}=gas_0"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
@@ -153,26 +154,26 @@ COOKIE = "theme=dark; gpu_agent_session=gas_0"
 )
 def test_a_page_of_another_origin_changes_nothing_with_the_cookie(method: str, origin: str) -> None:
     with pytest.raises(Forbidden) as caught:
-        check_origin(sent(method, origin=origin, cookie=COOKIE), PORTAL)
+        check_origin(sent(method, origin=origin, cookie=COOKIES), cookie=COOKIE, portal_origin=PORTAL)
     assert (caught.value.status, caught.value.code) == (403, "ORIGIN_DENIED")
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        sent(origin=PORTAL, cookie=COOKIE),
-        sent(cookie=COOKIE),
-        sent("GET", origin="https://evil.example", cookie=COOKIE),
-        sent("OPTIONS", origin="https://evil.example", cookie=COOKIE),
-        sent(origin="https://evil.example", cookie=COOKIE, authorization="Bearer gas_0"),
-        sent(origin="https://evil.example", cookie=COOKIE, x_api_key="sk_alpha_0"),
+        sent(origin=PORTAL, cookie=COOKIES),
+        sent(cookie=COOKIES),
+        sent("GET", origin="https://evil.example", cookie=COOKIES),
+        sent("OPTIONS", origin="https://evil.example", cookie=COOKIES),
+        sent(origin="https://evil.example", cookie=COOKIES, authorization="Bearer gas_0"),
+        sent(origin="https://evil.example", cookie=COOKIES, x_api_key="sk_alpha_0"),
         sent(origin="https://evil.example", cookie="theme=dark"),
         sent(origin="https://evil.example"),
     ],
 )
 def test_the_portal_programs_and_reads_are_let_through(request_: Request) -> None:
-    check_origin(request_, PORTAL)
+    check_origin(request_, cookie=COOKIE, portal_origin=PORTAL)
 
 
 def test_where_no_portal_is_known_no_origin_is_refused() -> None:
-    check_origin(sent(origin="https://evil.example", cookie=COOKIE), "")
+    check_origin(sent(origin="https://evil.example", cookie=COOKIES), cookie=COOKIE, portal_origin="")
