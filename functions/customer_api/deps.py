@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Query, Request
 
+from functions.customer_api.origin import check_origin
 from gpupool.accounts.model import Principal, Scope
 from gpupool.errors import AuthRequired, CoreError, NotFound
 from gpupool.pages import DEFAULT_LIMIT, MAX_LIMIT
@@ -121,5 +122,6 @@ def identify(core: "CustomerCore", request: Request) -> Identity:
 
 
 def _identity(request: Request) -> Identity:
+    check_origin(request, cookie=COOKIE, portal_origin=core_of(request).portal_origin)
     identity: Identity = request.scope["state"][IDENTITY]
     return identity

@@ -1,6 +1,7 @@
 """Opening accounts, choosing passwords and making keys at the customer door."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from starlette.requests import Request
@@ -8,7 +9,7 @@ from starlette.requests import Request
 from functions.customer_api.deps import COOKIE
 from functions.customer_api.origin import check_origin
 from gpupool.errors import Forbidden
-from tests.support.customer_door import PASSWORD, Door
+from tests.support.customer_door import PASSWORD, Door, Visitor
 
 KEY = {"name": "laptop", "scopes": ["dataset:write"]}
 ONCE = {"idempotency-key": "client-uuid-12345678"}
@@ -177,3 +178,17 @@ def test_the_portal_programs_and_reads_are_let_through(request_: Request) -> Non
 
 def test_where_no_portal_is_known_no_origin_is_refused() -> None:
     check_origin(sent(origin="https://evil.example", cookie=COOKIES), cookie=COOKIE, portal_origin="")
+
+
+def test_the_door_asks_where_a_cookie_comes_from() -> None:
+    door = Door()
+    door.core = replace(door.core, portal_origin=PORTAL)
+    door.customer()
+    token = door.core.accounts.login(email="ada@example.com", password=PASSWORD).token
+    browser = Visitor(door, "", {"cookie": f"{COOKIE}={token}"})
+    wish = {"name": "k", "scopes": ["usage:read"]}
+
+    denied = browser.post("/api-keys", wish, headers={"origin": "https://evil.example"})
+
+    assert (denied.status_code, denied.json()["error"]["code"]) == (403, "ORIGIN_DENIED")
+    assert browser.post("/api-keys", wish, headers={"origin": PORTAL}).status_code == 201
