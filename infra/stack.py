@@ -53,6 +53,7 @@ class GpuPoolStack(Stack):
 
     def _grant_tables(self) -> None:
         self._grant_accounts_and_money()
+        self._grant_events()
         rooms, jobs, units = self.rooms, self.tables["jobs"], self.tables["units"]
         jobs.let_read_and_write(rooms.customer_api, rooms.plan_job, rooms.advance_job, rooms.close_job, rooms.on_unit_written)
         jobs.let_query_indexes(rooms.customer_api)
@@ -90,9 +91,20 @@ class GpuPoolStack(Stack):
         self.tables["nodes"].let_read_and_write(node)
         self.tables["nodes"].let_delete(node)
 
+    def _grant_events(self) -> None:
+        """Both streams tell events; a new job also warns of few credits, once a day."""
+        on_job, on_unit = self.rooms.on_job_written, self.rooms.on_unit_written
+        self.tables["events"].let_put(on_job, on_unit)
+        self.tables["events"].let_read(self.rooms.customer_api)
+        self.tables["ledger"].let_read(on_job)
+        self.tables["idempotency"].let_read(on_job)
+        self.tables["idempotency"].let_put(on_job)
+        # Built with everything that tells events; no unit warns of anything.
+        on_unit.know({self.tables["idempotency"].variable: self.tables["idempotency"].name})
+
     def _grant_bucket_and_secret(self) -> None:
         customer, node = self.rooms.customer_api, self.rooms.node_api
-        self.bucket.let_read(customer, "customers", "jobs")
+        self.bucket.let_read(customer, "customers", "jobs", "logs")
         self.bucket.let_put(customer, "customers")
         self.bucket.let_delete(customer, "customers")
         self.bucket.let_read(node, "customers", "jobs")

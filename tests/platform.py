@@ -11,6 +11,7 @@ from typing import Any
 from gpupool import bootstrap
 from gpupool.clock import FixedClock
 from gpupool.dispatch.memory import Received
+from gpupool.events.model import Event
 from gpupool.jobs.model import Job
 from gpupool.ledger.model import EntryKind, Transfer, grant
 from gpupool.nodes.model import Tier
@@ -37,6 +38,7 @@ from gpupool.workflow.model import Outcome
 from gpupool.workflow.service import TrainingWorkflow
 from gpupool.world import World
 from tests.factories import CUSTOMER_ID, SINGLE, a_package, a_request, an_upload
+from tests.support.filters import passes
 from tests.support.nodes import some_capabilities
 
 LEASE_SECONDS = 60
@@ -197,7 +199,9 @@ class Platform:
         self.receive(self.stream.take(row))
 
     def receive(self, change: Change) -> None:
-        """What the stream functions do with a record, be it for the first or the tenth time."""
+        """What the stream functions do with a record, be it for the first or the tenth time; most records reach none."""
+        if not passes(change.before, change.after):
+            return
         if isinstance(change.after, Job):
             self.outbox.job_written(change.before, change.after)
         else:
@@ -244,6 +248,10 @@ class Platform:
         found = self.ports.units.get(unit_id)
         assert found is not None
         return found
+
+    def events(self, job: Job) -> list[Event]:
+        """A job's timeline, oldest first."""
+        return list(self.ports.events.page(job.id, limit=10_000, key=None).items)
 
     @property
     def entries(self) -> list[Transfer]:

@@ -22,21 +22,29 @@ from infra.suppressions import Because, acknowledge
 _STREAM_RETRIES = 20
 Filters = Sequence[Mapping[str, Any]]
 
+_LIVE = ["queued", "planning", "running"]
+
+
+def _change(*, old: Mapping[str, Any] | None = None, new: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Writes whose images hold these attributes, all of them text."""
+    images = {"OldImage": old, "NewImage": new} if old is not None else {"NewImage": new}
+    return lambda_.FilterCriteria.filter(
+        {"dynamodb": {image: {name: {"S": rule} for name, rule in wanted.items()} for image, wanted in images.items()}}
+    )
+
+
 JOB_WRITTEN: Filters = [
     lambda_.FilterCriteria.filter({"eventName": ["INSERT"]}),
-    lambda_.FilterCriteria.filter(
-        {
-            "dynamodb": {
-                "NewImage": {
-                    "cancel_requested_at": {"S": lambda_.FilterRule.exists()},
-                    "status": {"S": ["queued", "planning", "running"]},
-                }
-            }
-        }
-    ),
+    _change(new={"cancel_requested_at": lambda_.FilterRule.exists(), "status": _LIVE}),
+    _change(old={"status": ["planning"]}, new={"status": ["running"]}),
+    _change(old={"status": _LIVE}, new={"status": ["completed", "failed", "cancelled"]}),
 ]
+# Heartbeats are the most frequent write and pass none of these. A claim does, also one over a lapsed lease, because it alone
+# writes the stage "claimed"; a filter cannot compare the attempts of two images.
 UNIT_WRITTEN: Filters = [
-    lambda_.FilterCriteria.filter({"dynamodb": {"NewImage": {"status": {"S": ["queued", "completed", "failed", "rejected"]}}}}),
+    _change(new={"status": ["queued", "completed", "failed", "rejected"]}),
+    _change(new={"status": ["running"], "progress_stage": ["claimed"]}),
+    _change(old={"status": ["running"]}, new={"status": ["cancelled"]}),
 ]
 
 

@@ -49,6 +49,7 @@ SPECS = (
     TableSpec("ledger", Key("customer_id", "entry_id"), {"by_time": Key("customer_id", "time_key")}),
     TableSpec("nodes", Key("pk"), {}, ttl=True),
     TableSpec("idempotency", Key("pk"), {}, ttl=True),
+    TableSpec("events", Key("job_id", "event_key"), {}, stream=True),
     TableSpec("limits", Key("pk"), {}, ttl=True),
 )
 
@@ -101,6 +102,12 @@ class PoolTable(Construct):
         self.let_read(*functions)
         for function in functions:
             function.allow(_WRITE, on=[self.table.table_arn])
+
+    def let_put(self, *functions: RoomFunction) -> None:
+        """Adding items without reading or changing any."""
+        for function in functions:
+            function.know({self.variable: self.name})
+            function.allow(["dynamodb:PutItem"], on=[self.table.table_arn])
 
     def let_update(self, *functions: RoomFunction) -> None:
         """Changing items without reading them."""

@@ -5,7 +5,7 @@ import pytest
 from tests.infra.synthesised import Properties, Synthesised
 from tests.support.tables import TABLES
 
-WITH_STREAM = {"jobs", "units"}
+WITH_STREAM = {"jobs", "units", "events"}
 WITH_TTL = {"keys", "nodes", "idempotency", "limits"}
 
 

@@ -8,6 +8,7 @@ NAMES = [f"{pool}-{kind}" for pool in ("public", "controlled") for kind in ("cpu
 READ = {"dynamodb:GetItem", "dynamodb:Query"}
 READ_WRITE = READ | {"dynamodb:PutItem", "dynamodb:UpdateItem"}
 READ_WRITE_DELETE = READ_WRITE | {"dynamodb:DeleteItem"}
+PUT = {"dynamodb:PutItem"}
 TOGETHER = {"dynamodb:BatchGetItem"}
 STREAM = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
 SEND_UNDELIVERED = {"Queue:gpupool-undelivered": {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}}
@@ -44,9 +45,11 @@ EXPECTED: dict[str, Grants] = {
         "Table:ledger/index/by_time": {"dynamodb:Query"},
         "Table:idempotency": READ_WRITE | TOGETHER,
         "Table:limits": READ_WRITE | TOGETHER,
+        "Table:events": READ,
         "artifact bucket": {"s3:ListBucket"},
         "artifact bucket/customers/*": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"},
         "artifact bucket/jobs/*": {"s3:GetObject"},
+        "artifact bucket/logs/*": {"s3:GetObject"},
         "signing secret": {"secretsmanager:GetSecretValue"},
     },
     "node_api": {
@@ -83,6 +86,9 @@ EXPECTED: dict[str, Grants] = {
         "*": TRACE | LIST_STREAMS,
         "Table:jobs": READ,
         "Table:jobs:stream": STREAM,
+        "Table:ledger": READ,
+        "Table:idempotency": READ | PUT,
+        "Table:events": PUT,
         MACHINE: {"states:StartExecution", "states:SendTaskSuccess"},
         **SEND_UNDELIVERED,
     },
@@ -91,6 +97,7 @@ EXPECTED: dict[str, Grants] = {
         "Table:jobs": READ_WRITE,
         "Table:units": READ_WRITE,
         "Table:units:stream": STREAM,
+        "Table:events": PUT,
         "Table:ledger": READ_WRITE,
         MACHINE: {"states:SendTaskSuccess"},
         **_on_job_queues("sqs:SendMessage"),

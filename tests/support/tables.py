@@ -17,6 +17,7 @@ TABLES: dict[str, tuple[str, str | None, dict[str, tuple[str, str]]]] = {
     "ledger": ("customer_id", "entry_id", {"by_time": ("customer_id", "time_key")}),
     "nodes": ("pk", None, {}),
     "idempotency": ("pk", None, {}),
+    "events": ("job_id", "event_key", {}),
     "limits": ("pk", None, {}),
 }
 

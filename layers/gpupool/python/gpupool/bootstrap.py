@@ -6,6 +6,7 @@ from functools import cache
 from gpupool.accounts.service import Accounts
 from gpupool.accounts.tickets import Tickets
 from gpupool.clock import Clock
+from gpupool.events.service import Announcer
 from gpupool.idempotency.service import Once
 from gpupool.jobs.service import Jobs
 from gpupool.jobs.submit import Submissions
@@ -60,6 +61,7 @@ def build_customer_core(ports: Ports) -> CustomerCore:
             jobs=ports.jobs,
             units=ports.units,
             artifacts=ports.artifacts,
+            events=ports.events,
             submissions=build_submissions(ports),
             objects=ports.objects,
             clock=ports.clock,
@@ -177,6 +179,7 @@ def build_outbox(ports: Ports) -> Outbox:
         queue=ports.queue,
         executions=ports.executions,
         settlement=build_settlement(ports),
+        announcer=Announcer(events=ports.events, ledger=ports.ledger, idempotency=ports.idempotency),
     )
 
 

@@ -12,6 +12,7 @@ from gpupool.artifacts.store import ArtifactStore
 from gpupool.clock import Clock, SystemClock
 from gpupool.dispatch.model import QueueUrls
 from gpupool.dispatch.queue import Queue
+from gpupool.events.store import EventStore
 from gpupool.idempotency.store import IdempotencyStore
 from gpupool.jobs.store import JobStore
 from gpupool.ledger.store import LedgerStore
@@ -53,6 +54,8 @@ class Ports(Protocol):
     def nodes(self) -> NodeStore: ...
     @property
     def idempotency(self) -> IdempotencyStore: ...
+    @property
+    def events(self) -> EventStore: ...
     @property
     def transitions(self) -> Transitions: ...
     @property
@@ -150,6 +153,13 @@ class AwsPorts:
         from gpupool.idempotency.dynamo import DynamoIdempotencyStore
 
         return DynamoIdempotencyStore(aws.dynamodb(), self._table("idempotency"), self.clock)
+
+    @cached_property
+    def events(self) -> EventStore:
+        from gpupool import aws
+        from gpupool.events.dynamo import DynamoEventStore
+
+        return DynamoEventStore(aws.dynamodb(), self._table("events"))
 
     @cached_property
     def transitions(self) -> Transitions:

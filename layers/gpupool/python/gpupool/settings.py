@@ -23,6 +23,7 @@ class Settings(BaseModel):
     ledger_table: str = ""
     nodes_table: str = ""
     idempotency_table: str = ""
+    events_table: str = ""
     limits_table: str = ""
     bucket: str = ""
     queue_urls: dict[str, str] = Field(default_factory=dict)

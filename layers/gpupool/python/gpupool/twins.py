@@ -7,6 +7,7 @@ from gpupool.artifacts.memory import MemoryArtifactStore
 from gpupool.clock import Clock
 from gpupool.dispatch.memory import MemoryQueue
 from gpupool.dispatch.model import QueueUrls
+from gpupool.events.memory import MemoryEventStore
 from gpupool.idempotency.memory import MemoryIdempotencyStore
 from gpupool.ids import new_id
 from gpupool.jobs.memory import MemoryJobStore
@@ -54,6 +55,7 @@ class MemoryPorts:
         self.limits = MemoryLimitStore(self.world, clock)
         self.nodes = MemoryNodeStore(self.world)
         self.idempotency = MemoryIdempotencyStore(self.world, clock)
+        self.events = MemoryEventStore(self.world)
         self.transitions = MemoryTransitions(self.world, clock)
         self.objects = MemoryObjectStore()
         self.queue = MemoryQueue(urls=self.queue_urls, clock=clock)

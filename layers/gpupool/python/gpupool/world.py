@@ -5,6 +5,7 @@ from threading import RLock
 from typing import Any
 
 from gpupool.artifacts.model import Artifact
+from gpupool.events.model import Event
 from gpupool.jobs.model import Job
 from gpupool.ledger.model import Balance, Transfer
 from gpupool.limits.model import Quota
@@ -23,6 +24,7 @@ class World:
     jobs: dict[str, Job] = field(default_factory=dict)
     units: dict[str, dict[str, Unit]] = field(default_factory=dict)
     artifacts: dict[str, dict[str, Artifact]] = field(default_factory=dict)
+    events: dict[str, dict[str, Event]] = field(default_factory=dict)
     balances: dict[str, Balance] = field(default_factory=dict)
     transfers: dict[str, dict[str, Transfer]] = field(default_factory=dict)
     nodes: dict[str, Any] = field(default_factory=dict)

@@ -1,9 +1,12 @@
 """Events. One row of a job or a unit, before and after a write, always makes the same events with the same ids."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+
+# Fewer available credits than this after a submit are told, once a day.
+LOW_CREDITS = 100
 
 
 class EventType(StrEnum):
@@ -20,6 +23,7 @@ class EventType(StrEnum):
     UNIT_RETRIED = "unit.retried"
     UNIT_COMPLETED = "unit.completed"
     UNIT_FAILED = "unit.failed"
+    UNIT_CANCELLED = "unit.cancelled"
     ARTIFACT_READY = "artifact.ready"
     CREDITS_LOW = "credits.low"
 
@@ -51,3 +55,8 @@ class Event:
     type: EventType
     at: datetime
     data: dict[str, Any] = field(default_factory=dict)
+
+
+def event_key(event: Event) -> str:
+    """Its text order is the order of a job's events in time; the id tells those of one moment apart."""
+    return f"{event.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}#{event.id}"

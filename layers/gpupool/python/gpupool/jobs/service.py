@@ -6,6 +6,8 @@ from gpupool.artifacts.model import Artifact
 from gpupool.artifacts.store import ArtifactStore
 from gpupool.clock import Clock
 from gpupool.errors import Conflict, NotFound
+from gpupool.events.model import Event
+from gpupool.events.store import EventStore
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.jobs.store import JobStore
 from gpupool.jobs.submit import Submissions
@@ -22,6 +24,7 @@ class Jobs:
         jobs: JobStore,
         units: UnitStore,
         artifacts: ArtifactStore,
+        events: EventStore,
         submissions: Submissions,
         objects: ObjectStore,
         clock: Clock,
@@ -29,6 +32,7 @@ class Jobs:
         self._jobs = jobs
         self._units = units
         self._artifacts = artifacts
+        self._events = events
         self._objects = objects
         self._clock = clock
         self.submit, self.quote = submissions.submit, submissions.quote
@@ -55,6 +59,10 @@ class Jobs:
 
     def artifacts(self, customer_id: str, job_id: str, *, limit: int, key: Key | None) -> Page[Artifact]:
         return self._artifacts.page(self.get(customer_id, job_id).id, limit=limit, key=key)
+
+    def events(self, customer_id: str, job_id: str, *, limit: int, key: Key | None) -> Page[Event]:
+        """What happened to the job, oldest first."""
+        return self._events.page(self.get(customer_id, job_id).id, limit=limit, key=key)
 
     def download_url(self, customer_id: str, job_id: str, artifact_id: str) -> tuple[str, datetime]:
         """A URL for one artifact and when it expires."""

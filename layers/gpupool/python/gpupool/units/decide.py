@@ -8,10 +8,12 @@ from enum import StrEnum
 
 from gpupool.units.model import Failure, LeaseState, NodeFault, Unit, UnitStatus, Worker
 from gpupool.wire.failures import Blame, FailureCode, blame_of, may_retry
-from gpupool.wire.units import Doorway, FailRequest, Lease, OutputFile
+from gpupool.wire.units import Doorway, FailRequest, Lease, OutputFile, Progress
 from gpupool.wire.vocabulary import ArtifactKind, UnitRole
 
 PATIENCE = timedelta(hours=24)
+# The stage that a claim alone writes: the stream's filter tells a claim from the heartbeats after it by this word.
+CLAIMED = "claimed"
 _RING_AGAIN = timedelta(hours=1)
 # A lapsed lease is taken over by whoever hears the bell, within seconds. After this long, nobody hears it.
 _LONG_LAPSED = timedelta(minutes=10)
@@ -129,10 +131,15 @@ def claimed(unit: Unit, worker: Worker, terms: Terms, *, now: datetime) -> Unit:
         node_name=worker.node_name,
         started_at=now,
         progress_fraction=None,
-        progress_stage="claimed",
+        progress_stage=CLAIMED,
         metrics={},
         faults=_after_lapse(unit).faults,
     )
+
+
+def said_by_node(progress: Progress) -> Progress:
+    """The progress of a heartbeat, which may say anything but that the unit was claimed just now."""
+    return progress.model_copy(update={"stage": ""}) if progress.stage == CLAIMED else progress
 
 
 def standing(unit: Unit | None, lease: Lease) -> Standing:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from gpupool.clock import Clock
 from gpupool.dispatch.queue import Queue
 from gpupool.units.bells import Bells, doorway_of, seconds_until
+from gpupool.units.decide import said_by_node
 from gpupool.units.model import UnitStatus, Worker
 from gpupool.units.signing import Signing
 from gpupool.units.store import UnitStore
@@ -23,9 +24,8 @@ class Heartbeats:
         """Renews one lease and says what to do with its work."""
         now = self._clock.now()
         expires_at = now + timedelta(seconds=self._lease_seconds)
-        unit = self._units.renew(
-            running.unit_id, lease=running.lease, now=now, expires_at=expires_at, progress=running.progress
-        )
+        progress = said_by_node(running.progress)
+        unit = self._units.renew(running.unit_id, lease=running.lease, now=now, expires_at=expires_at, progress=progress)
         if unit is None or unit.lease is None or unit.lease.node_id != worker.node_id:
             return UnitInstruction(unit_id=running.unit_id, verdict=self._verdict(running.unit_id))
         self._bells.hide(doorway_of(unit.lease), seconds=seconds_until(unit.lease.expires_at, now=now))

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gpupool.wire.failures import Blame, FailureCode
-from gpupool.wire.vocabulary import CapabilityClass, UnitKind, UnitRole
+from gpupool.wire.vocabulary import ArtifactKind, CapabilityClass, UnitKind, UnitRole
 
 ParameterValue = str | int | float | bool
 
@@ -73,6 +73,14 @@ class NodeFault:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file that a unit left behind; the artifact of the same name tells the rest."""
+
+    name: str
+    kind: ArtifactKind
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What to run and what it needs; fixed when the job was planned."""
@@ -123,6 +131,8 @@ class Unit:
     peak_memory_mb: int | None = None
     credits: int = 0
     failure: Failure | None = None
+    # What it left when it ended, so that the write itself can tell of it.
+    outputs: tuple[Output, ...] = ()
     # The public name of the last node that worked on it; node ids stay inside.
     node_name: str | None = None
     # Fence of the accepted report, so that its repeat can be told from a late one.

@@ -15,7 +15,7 @@ from gpupool.units import decide
 from gpupool.units.bells import Bells, doorway_of
 from gpupool.units.decide import Standing
 from gpupool.units.inputs import Inputs
-from gpupool.units.model import LeaseState, Unit, Worker
+from gpupool.units.model import LeaseState, Output, Unit, Worker
 from gpupool.units.rows import lease_lost, present
 from gpupool.units.signing import Signing, output_key
 from gpupool.units.store import UnitStore
@@ -105,6 +105,7 @@ class Reports:
             held = _holding(worker, unit, lease)
             ended = move(held)
             artifacts = tuple(self._verify(held, file) for file in outputs) if ended.is_final else ()
+            ended = replace(ended, outputs=tuple(Output(each.name, each.kind) for each in artifacts))
             try:
                 self._transitions.finish_unit(ended, artifacts)
             except StaleWrite:

@@ -1,6 +1,7 @@
 """What must happen because a row was written. Delivered at least once, in order per row, so every act may be repeated."""
 
 from gpupool.dispatch.queue import Queue
+from gpupool.events.service import Announcer
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.jobs.store import JobStore
 from gpupool.units.model import Unit, UnitStatus
@@ -12,13 +13,26 @@ from gpupool.workflow.settle import Settlement
 
 
 class Outbox:
-    def __init__(self, *, jobs: JobStore, queue: Queue, executions: Executions, settlement: Settlement) -> None:
+    def __init__(
+        self, *, jobs: JobStore, queue: Queue, executions: Executions, settlement: Settlement, announcer: Announcer
+    ) -> None:
         self._jobs = jobs
         self._queue = queue
         self._executions = executions
         self._settlement = settlement
+        self._announcer = announcer
 
     def job_written(self, before: Job | None, after: Job) -> None:
+        """Moves the job on, then tells of it: a timeline may be late, work may not."""
+        self._move_job(before, after)
+        self._announcer.job_written(before, after)
+
+    def unit_written(self, before: Unit | None, after: Unit) -> None:
+        """Moves the unit and its job on, then tells of it."""
+        self._move_unit(before, after)
+        self._announcer.unit_written(before, after)
+
+    def _move_job(self, before: Job | None, after: Job) -> None:
         """A new job starts its execution; a cancel wakes it. One that does not wait yet sees the cancel by itself."""
         if before is None and after.status is JobStatus.QUEUED:
             self._executions.start(after.id)
@@ -27,7 +41,7 @@ class Outbox:
             if job is not None and job.is_live and job.task_token is not None:
                 self._executions.resume(job.task_token, Outcome.ADVANCE)
 
-    def unit_written(self, before: Unit | None, after: Unit) -> None:
+    def _move_unit(self, before: Unit | None, after: Unit) -> None:
         """A queued unit rings its bell, a completed one is paid and opens what needs it, a broken one ends the job."""
         if before is not None and (before.status, before.rung_at) == (after.status, after.rung_at):
             return
