@@ -175,6 +175,7 @@ class Platform:
         self.outbox = bootstrap.build_outbox(self.ports)
         self.dead_letters = bootstrap.build_dead_letters(self.ports)
         self.executions: dict[str, Execution] = {}
+        self.received: list[Change] = []
         self.give(credits)
         self.ports.uploads.add(an_upload())
         self.ports.uploads.add(a_package(package))
@@ -202,6 +203,7 @@ class Platform:
         """What the stream functions do with a record, be it for the first or the tenth time; most records reach none."""
         if not passes(change.before, change.after):
             return
+        self.received.append(change)
         if isinstance(change.after, Job):
             self.outbox.job_written(change.before, change.after)
         else:
@@ -324,8 +326,10 @@ class Machine:
         assert bell is not None, "no bell rings"
         return self.claim(bell)
 
-    def heartbeat(self, *grants: UnitGrant, fraction: float | None = None, **metrics: float) -> HeartbeatResponse:
-        progress = Progress(fraction=fraction, stage="running", metrics=metrics)
+    def heartbeat(
+        self, *grants: UnitGrant, fraction: float | None = None, stage: str = "running", **metrics: float
+    ) -> HeartbeatResponse:
+        progress = Progress(fraction=fraction, stage=stage, metrics=metrics)
         running = [RunningUnit(unit_id=each.unit_id, lease=lease_of(each), progress=progress) for each in grants]
         return self._leases.heartbeat(self.worker, HeartbeatRequest(units=running))
 

@@ -12,6 +12,9 @@ from gpupool.artifacts.dynamo import DynamoArtifactStore
 from gpupool.artifacts.memory import MemoryArtifactStore
 from gpupool.artifacts.store import ArtifactStore
 from gpupool.clock import FixedClock
+from gpupool.events.dynamo import DynamoEventStore
+from gpupool.events.memory import MemoryEventStore
+from gpupool.events.store import EventStore
 from gpupool.idempotency.dynamo import DynamoIdempotencyStore
 from gpupool.idempotency.memory import MemoryIdempotencyStore
 from gpupool.idempotency.store import IdempotencyStore
@@ -61,6 +64,7 @@ class Stores:
     ledger: LedgerStore
     uploads: UploadStore
     idempotency: IdempotencyStore
+    events: EventStore
     limits: LimitStore
     transitions: Transitions
 
@@ -88,6 +92,7 @@ class MemoryStores(Stores):
         self.ledger = MemoryLedgerStore(world)
         self.uploads = MemoryUploadStore(world)
         self.idempotency = MemoryIdempotencyStore(world, self.clock)
+        self.events = MemoryEventStore(world)
         self.limits = MemoryLimitStore(world, self.clock)
         self.transitions = MemoryTransitions(world, self.clock)
 
@@ -103,6 +108,7 @@ class DynamoStores(Stores):
         self.ledger = DynamoLedgerStore(client, "ledger")
         self.uploads = DynamoUploadStore(client, "uploads")
         self.idempotency = DynamoIdempotencyStore(client, "idempotency", self.clock)
+        self.events = DynamoEventStore(client, "events")
         self.limits = DynamoLimitStore(client, "limits", self.clock)
         self.transitions = DynamoTransitions(client, TABLES)
 

@@ -59,3 +59,9 @@ def bells(pool_and_class: str = "public-cpu") -> list[str]:
 
 def sequence_number(event: dict[str, Any], at: int) -> str:
     return str(event["Records"][at]["dynamodb"]["SequenceNumber"])
+
+
+def told() -> list[tuple[str, dict[str, Any]]]:
+    """The job's timeline: types and what they say."""
+    page = bootstrap.ports().events.page(JOB_ID, limit=100, key=None)
+    return [(str(event.type), event.data) for event in page.items]

@@ -9,8 +9,8 @@ from functions.on_job_written.handler import handler
 from gpupool import bootstrap
 from gpupool.jobs.model import JobStatus
 from gpupool.transitions.store import Ending
-from tests.factories import NOW, a_unit
-from tests.functional.steps import given_a_running_job, sequence_number
+from tests.factories import CUSTOMER_ID, NOW, a_grant, a_unit
+from tests.functional.steps import given_a_running_job, sequence_number, told
 from tests.support.events import FakeLambdaContext
 from tests.support.executions import Executions, deployed_with_executions
 from tests.support.work import JOB_ID
@@ -80,3 +80,38 @@ def test_a_record_that_cannot_be_acted_on_is_delivered_again(
     answer = handler(event, FakeLambdaContext())
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": sequence_number(event, 0)}]}
+
+
+def test_a_new_job_is_told_and_few_credits_are_warned_of_once(executions: Executions, load_event: Load) -> None:
+    bootstrap.ports().ledger.post(a_grant(amount=40))
+    for _ in range(2):
+        assert handler(load_event("on_job_written.created"), FakeLambdaContext()) == NO_FAILURES
+
+    (created, job), (warned, credits) = told()
+    assert (created, job) == ("job.created", {"name": "digits", "status": "queued", "credits_held": 30})
+    assert (warned, credits) == ("credits.low", {"available": 40, "threshold": 100})
+
+
+def test_a_job_of_somebody_with_credits_warns_of_nothing(executions: Executions, load_event: Load) -> None:
+    bootstrap.ports().ledger.post(a_grant(customer_id=CUSTOMER_ID, amount=100))
+
+    assert handler(load_event("on_job_written.created"), FakeLambdaContext()) == NO_FAILURES
+
+    assert [kind for kind, _ in told()] == ["job.created"]
+
+
+def test_a_job_that_starts_and_fails_tells_both_with_the_cause(executions: Executions, load_event: Load) -> None:
+    for case in ("started", "ended", "started"):
+        assert handler(load_event(f"on_job_written.{case}"), FakeLambdaContext()) == NO_FAILURES
+
+    (started, begun), (failed, end) = told()
+    assert (started, begun["units_total"]) == ("job.started", 3)
+    assert (failed, end["units_completed"], end["credits_spent"]) == ("job.failed", 0, 0)
+    assert end["failure"] == {
+        "code": "SCRIPT_FAILED",
+        "blame": "user",
+        "message": "The script ended with exit code 1.",
+        "exit_code": 1,
+        "unit_id": a_unit(0).id,
+    }
+    assert executions.names() == []

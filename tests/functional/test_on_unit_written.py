@@ -11,7 +11,7 @@ from gpupool.ledger.model import EntryKind
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.joining import Doorbell
 from tests.factories import a_unit
-from tests.functional.steps import bells, entries, given_a_running_job, sequence_number, the_job, the_unit
+from tests.functional.steps import bells, entries, given_a_running_job, sequence_number, the_job, the_unit, told
 from tests.support.events import FakeLambdaContext
 from tests.support.executions import Executions, deployed_with_executions
 from tests.support.work import JOB_ID
@@ -95,3 +95,48 @@ def test_one_bad_record_of_a_batch_is_delivered_again_and_the_others_count(execu
     assert answer == {"batchItemFailures": [{"itemIdentifier": sequence_number(event, 2)}]}
     assert len(entries(EntryKind.DEBIT)) == 1
     assert bells() == []
+
+
+def test_a_claim_tells_who_started_and_rings_nothing(executions: Executions, load_event: Load) -> None:
+    for _ in range(2):
+        assert deliver(load_event("on_unit_written.claimed")) == NO_FAILURES
+
+    unit = {"unit_id": a_unit(0).id, "unit_name": "prepare", "role": "train", "status": "running"}
+    assert told() == [("unit.started", unit | {"attempt": 1, "node_name": "node-0001"})]
+    assert bells() == []
+
+
+def test_a_claim_over_a_lapsed_lease_tells_how_the_last_attempt_ended(executions: Executions, load_event: Load) -> None:
+    for _ in range(2):
+        assert deliver(load_event("on_unit_written.taken_over")) == NO_FAILURES
+
+    (retried, ended), (started, begun) = told()
+    assert (retried, ended["attempt"], ended["node_name"]) == ("unit.retried", 1, "node-0001")
+    assert (ended["failure"]["code"], ended["failure"]["blame"]) == ("LEASE_EXPIRED", "node")
+    assert (started, begun["attempt"], begun["node_name"]) == ("unit.started", 2, "node-0002")
+
+
+@pytest.mark.parametrize(
+    ("case", "events"),
+    [
+        ("queued", ["unit.queued"]),
+        ("retried", ["unit.retried"]),
+        ("failed", ["unit.failed"]),
+        ("cancelled", ["unit.cancelled"]),
+    ],
+)
+def test_every_turn_of_a_unit_is_told_once(executions: Executions, load_event: Load, case: str, events: list[str]) -> None:
+    given_a_running_job(a_unit(0, status=UnitStatus.FAILED))
+
+    for _ in range(3):
+        assert deliver(load_event(f"on_unit_written.{case}")) == NO_FAILURES
+
+    assert [kind for kind, _ in told()] == events
+
+
+def test_a_completed_unit_tells_what_it_cost(executions: Executions, load_event: Load) -> None:
+    given_a_running_job(DONE, waiting(1, 0))
+
+    assert deliver(load_event("on_unit_written.completed")) == NO_FAILURES
+
+    assert [(kind, data["credits"]) for kind, data in told()] == [("unit.completed", 4)]

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, the books add up at every moment and every job ends.
+"""Whatever happens in whatever order, the books add up at every moment, every job ends, and its timeline tells all of it.
 
 Hypothesis plays machines that claim, stall, lie late and repeat themselves, streams that deliver again, steps that run twice
 and clocks that jump, over a random DAG. Afterwards everybody behaves, and the job has to end.
@@ -17,6 +17,7 @@ from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import UnitGrant
 from tests.factories import dag
 from tests.platform import LEASE_SECONDS, At, Execution, Machine, Platform
+from tests.support.stories import check_story
 
 REFUSALS = {
     NodeErrorCode.LEASE_LOST,
@@ -162,7 +163,9 @@ class AnyOrder(RuleBasedStateMachine):
             self.behave()
             if all(each.at is At.ENDED for each in self.executions) and len(self.executions) == len(self.jobs):
                 break
+        self.platform.settle()
         for job in map(self.platform.job, self.jobs):
+            check_story(job, self.platform.units(job), self.platform.events(job))
             assert not job.is_live
             completed = all(unit.status is UnitStatus.COMPLETED for unit in self.platform.units(job))
             assert (job.status is JobStatus.COMPLETED) <= completed

@@ -1,4 +1,4 @@
-"""Which events a write of a job or a unit makes. The same images make the same events, byte for byte, however often they come."""
+"""Which events a write of a job or a unit makes. The same images make the same events, however often they come."""
 
 from datetime import datetime
 from typing import Any
