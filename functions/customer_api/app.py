@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from functions.customer_api.body import BodyGuard
-from functions.customer_api.routes import PREFIX, api_keys, auth, datasets, meta, training_jobs, training_packages, usage
+from functions.customer_api.routes import (
+    PREFIX,
+    api_keys,
+    auth,
+    datasets,
+    job_history,
+    meta,
+    training_jobs,
+    training_packages,
+    usage,
+)
 from functions.customer_api.turnstile import Turnstile
 from gpupool.http.envelope import install_error_handlers
 from gpupool.http.request_id import RequestIdMiddleware
@@ -15,7 +25,7 @@ if TYPE_CHECKING:
     from gpupool.bootstrap import CustomerCore
 
 # The busiest first: routes are tried in this order.
-_ROOMS = (training_jobs, datasets, training_packages, usage, auth, api_keys, meta)
+_ROOMS = (training_jobs, job_history, datasets, training_packages, usage, auth, api_keys, meta)
 
 
 def create_app(core: "Callable[[], CustomerCore]") -> FastAPI:

@@ -10,6 +10,7 @@ from moto import mock_aws
 from gpupool import aws
 from gpupool.errors import Unavailable
 from gpupool.objects.memory import MemoryObjectStore
+from gpupool.objects.model import StoredObject
 from gpupool.objects.s3 import S3ObjectStore
 from gpupool.objects.store import ObjectStore, disposition, to_base64, to_hex
 
@@ -68,6 +69,28 @@ def test_a_range_is_cut_at_the_end_of_the_object(stored: ObjectStore) -> None:
 def test_a_range_of_nothing_is_refused(stored: ObjectStore) -> None:
     with pytest.raises(Unavailable):
         stored.read_range("absent", start=0, length=1)
+
+
+@pytest.fixture
+def crowded(stored: ObjectStore) -> ObjectStore:
+    """A store that also holds 1,005 objects in a folder, and one beside it."""
+    for name in ["logs/ab/0", *(f"logs/a/{seq:06d}.txt" for seq in range(1_005))]:
+        if isinstance(stored, MemoryObjectStore):
+            stored.put(name, b"x" * 3)
+        else:
+            aws.s3().put_object(Bucket="bucket", Key=name, Body=b"x" * 3)
+    return stored
+
+
+def test_a_list_goes_on_behind_its_first_page_and_stops_at_its_limit(crowded: ObjectStore) -> None:
+    everything = [StoredObject(f"logs/a/{seq:06d}.txt", 3) for seq in range(1_005)]
+    assert list(crowded.list("logs/a/", limit=10_000)) == everything
+    assert list(crowded.list("logs/a/", limit=1_003)) == everything[:1_003]
+    assert list(crowded.list("logs/a/", limit=2)) == everything[:2]
+
+
+def test_a_list_of_nothing_is_empty(stored: ObjectStore) -> None:
+    assert stored.list("logs/absent/", limit=10) == ()
 
 
 def test_deleting_twice_is_no_error(stored: ObjectStore) -> None:

@@ -28,6 +28,13 @@ async def create(
     return Json(views.job(submitted.job), status_code=201, headers=headers)
 
 
+@router.post("/quote", operation_id="quoteTrainingJob")
+async def quote(body: CreateJobRequest, caller: Reader) -> Json:
+    """What creating this job would plan and hold, refused as creating it would be; whether the credits suffice is said.
+    Writes nothing and holds nothing."""
+    return Json(views.offer(caller.core.jobs.quote(caller.customer_id, submission(body))))
+
+
 @router.get("", operation_id="listTrainingJobs")
 async def page(caller: Reader, status: JobStatus | None = None, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
     jobs = caller.core.jobs

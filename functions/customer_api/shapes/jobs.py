@@ -4,6 +4,7 @@ from pydantic import AwareDatetime, Field
 
 from functions.customer_api.shapes.base import Answers, Count, Listing, Parameter, Shape
 from gpupool.jobs.model import JobStatus, Sensitivity
+from gpupool.planning.model import Strategy
 from gpupool.units.model import UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
 from gpupool.wire.vocabulary import ArtifactKind, UnitKind, UnitRole
@@ -18,6 +19,14 @@ class QuoteLine(Shape):
 class Quote(Shape):
     credits: Count
     lines: list[QuoteLine]
+
+
+class Offer(Shape):
+    quote: Quote
+    units_total: Count
+    strategy: Strategy
+    credits_available: Count
+    affordable: bool = Field(description="whether the quote is available now; limits are not looked at")
 
 
 class JobProgress(Shape):
@@ -114,6 +123,7 @@ class Artifacts(Listing[Artifact]):
 
 ANSWERS: Answers = {
     "createTrainingJob": (201, TrainingJob),
+    "quoteTrainingJob": (200, Offer),
     "listTrainingJobs": (200, TrainingJobs),
     "getTrainingJob": (200, TrainingJob),
     "cancelTrainingJob": (202, TrainingJob),

@@ -1,12 +1,16 @@
 """How training jobs, units and artifacts look to their owner."""
 
 import math
+from typing import TYPE_CHECKING
 
 from functions.customer_api.answers import View, moment
 from gpupool.artifacts.model import Artifact
 from gpupool.ids import unit_id
-from gpupool.jobs.model import Job
+from gpupool.jobs.model import Job, Quote
 from gpupool.units.model import Failure, Unit
+
+if TYPE_CHECKING:
+    from gpupool.jobs.submit import Offer
 
 
 def job(row: Job) -> View:
@@ -22,12 +26,7 @@ def job(row: Job) -> View:
         "max_runtime_seconds": row.max_runtime_seconds,
         "sensitivity": row.sensitivity,
         "parameters": row.parameters,
-        "quote": {
-            "credits": row.quote.credits,
-            "lines": [
-                {"capability": line.capability, "units": line.units, "credits": line.credits} for line in row.quote.lines
-            ],
-        },
+        "quote": _quote(row.quote),
         "credits_spent": row.credits_spent,
         "progress": {"units_total": row.units_total, "units_completed": row.units_completed},
         "created_at": moment(row.created_at),
@@ -35,6 +34,16 @@ def job(row: Job) -> View:
         "finished_at": moment(row.finished_at),
         "cancel_requested_at": moment(row.cancel_requested_at),
         "failure": None if failure is None else _failure(failure),
+    }
+
+
+def offer(made: "Offer") -> View:
+    return {
+        "quote": _quote(made.quote),
+        "units_total": len(made.plan.units),
+        "strategy": made.plan.strategy,
+        "credits_available": made.credits_available,
+        "affordable": made.quote.credits <= made.credits_available,
     }
 
 
@@ -74,6 +83,11 @@ def artifact(row: Artifact) -> View:
         "sha256": row.sha256,
         "created_at": moment(row.created_at),
     }
+
+
+def _quote(row: Quote) -> View:
+    lines = [{"capability": line.capability, "units": line.units, "credits": line.credits} for line in row.lines]
+    return {"credits": row.credits, "lines": lines}
 
 
 def _failure(row: Failure) -> View:

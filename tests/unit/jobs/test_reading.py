@@ -15,6 +15,7 @@ CALLS: list[Callable[[Jobs, str, str], object]] = [
     lambda jobs, who, job: jobs.cancel(who, job),
     lambda jobs, who, job: jobs.units(who, job, limit=10, key=None),
     lambda jobs, who, job: jobs.artifacts(who, job, limit=10, key=None),
+    lambda jobs, who, job: jobs.events(who, job, limit=10, key=None),
     lambda jobs, who, job: jobs.download_url(who, job, f"{job}.00000.model.tar.gz"),
 ]
 

@@ -13,6 +13,7 @@ from gpupool.jobs.submit import Submissions
 from gpupool.ledger.service import Credits
 from gpupool.limits.model import Allowance
 from gpupool.limits.service import Limits, rates
+from gpupool.logs.service import Logs
 from gpupool.nodes.service import Nodes, NodeTerms, Pairing
 from gpupool.pages import Cursors
 from gpupool.ports import AwsPorts, Ports
@@ -33,6 +34,7 @@ class CustomerCore:
     tickets: Tickets
     uploads: Uploads
     jobs: Jobs
+    logs: Logs
     credits: Credits
     limits: Limits
     allowance: Allowance
@@ -53,19 +55,13 @@ class NodeCore:
 
 
 def build_customer_core(ports: Ports) -> CustomerCore:
+    jobs = build_jobs(ports)
     return CustomerCore(
         accounts=build_accounts(ports),
         tickets=build_tickets(ports),
         uploads=Uploads(store=ports.uploads, objects=ports.objects, clock=ports.clock),
-        jobs=Jobs(
-            jobs=ports.jobs,
-            units=ports.units,
-            artifacts=ports.artifacts,
-            events=ports.events,
-            submissions=build_submissions(ports),
-            objects=ports.objects,
-            clock=ports.clock,
-        ),
+        jobs=jobs,
+        logs=Logs(jobs=jobs, units=ports.units, objects=ports.objects),
         limits=build_limits(ports),
         credits=build_credits(ports),
         cursors=Cursors(secret=ports.signing_secret, clock=ports.clock),
@@ -74,6 +70,18 @@ def build_customer_core(ports: Ports) -> CustomerCore:
         stage=ports.settings.stage,
         build=ports.settings.build,
         portal_origin=ports.settings.portal_origin,
+    )
+
+
+def build_jobs(ports: Ports) -> Jobs:
+    return Jobs(
+        jobs=ports.jobs,
+        units=ports.units,
+        artifacts=ports.artifacts,
+        events=ports.events,
+        submissions=build_submissions(ports),
+        objects=ports.objects,
+        clock=ports.clock,
     )
 
 

@@ -6,7 +6,7 @@ from threading import Lock
 from urllib.parse import quote
 
 from gpupool.errors import Unavailable
-from gpupool.objects.model import ObjectHead, SignedPut
+from gpupool.objects.model import ObjectHead, SignedPut, StoredObject
 from gpupool.objects.store import disposition, put_headers
 
 
@@ -37,6 +37,11 @@ class MemoryObjectStore:
         if stored is None:
             return None
         return ObjectHead(len(stored.body), hashlib.sha256(stored.body).hexdigest(), stored.content_type)
+
+    def list(self, prefix: str, *, limit: int) -> tuple[StoredObject, ...]:
+        with self._lock:
+            found = sorted((key, len(stored.body)) for key, stored in self._objects.items() if key.startswith(prefix))
+        return tuple(StoredObject(key, size) for key, size in found[:limit])
 
     def read_range(self, key: str, *, start: int, length: int) -> bytes:
         stored = self._objects.get(key)

@@ -19,3 +19,11 @@ class ObjectHead:
     size_bytes: int
     sha256: str
     content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as a listing names it."""
+
+    key: str
+    size_bytes: int

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpupool.dynamo import error_code
 from gpupool.errors import Unavailable
-from gpupool.objects.model import ObjectHead, SignedPut
+from gpupool.objects.model import ObjectHead, SignedPut, StoredObject
 from gpupool.objects.store import disposition, put_headers, to_base64, to_hex
 
 if TYPE_CHECKING:
@@ -51,6 +51,13 @@ class S3ObjectStore:
                     return None
                 raise
         return ObjectHead(answer["ContentLength"], to_hex(answer.get("ChecksumSHA256", "")), answer.get("ContentType", ""))
+
+    def list(self, prefix: str, *, limit: int) -> tuple[StoredObject, ...]:
+        with _translated("list of objects"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix, PaginationConfig={"MaxItems": limit}
+            )
+            return tuple(StoredObject(each["Key"], each["Size"]) for page in pages for each in page.get("Contents", ()))
 
     def read_range(self, key: str, *, start: int, length: int) -> bytes:
         with _translated("object"):

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from typing import Protocol
 
-from gpupool.objects.model import ObjectHead, SignedPut
+from gpupool.objects.model import ObjectHead, SignedPut, StoredObject
 
 URL_SECONDS = 900
 
@@ -21,6 +21,9 @@ class ObjectStore(Protocol):
 
     def head(self, key: str) -> ObjectHead | None:
         """What is stored under ``key``, None when nothing is."""
+
+    def list(self, prefix: str, *, limit: int) -> tuple[StoredObject, ...]:
+        """The objects whose keys begin with ``prefix``, by key; the first ``limit`` of them, a thousand per call."""
 
     def read_range(self, key: str, *, start: int, length: int) -> bytes:
         """At most ``length`` bytes from offset ``start``; both must lie inside the object."""

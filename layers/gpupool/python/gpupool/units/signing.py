@@ -17,7 +17,7 @@ class Signing:
         return self._signed(key, size_bytes=file.size_bytes, sha256=file.sha256, content_type=_OUTPUT_TYPE)
 
     def log_chunk(self, unit: Unit, chunk: LogChunk) -> Upload:
-        key = f"logs/{unit.job_id}/{unit.id}/{unit.attempt}/{chunk.seq:06d}.txt"
+        key = f"{log_folder(unit, unit.attempt)}{chunk.seq:06d}.txt"
         return self._signed(key, size_bytes=chunk.size_bytes, sha256=chunk.sha256, content_type=_LOG_TYPE)
 
     def _signed(self, key: str, *, size_bytes: int, sha256: str, content_type: str) -> Upload:
@@ -30,3 +30,8 @@ class Signing:
 def output_key(unit: Unit, name: str) -> str:
     """The attempt's own folder, so that no attempt writes over another's."""
     return f"jobs/{unit.job_id}/{unit.id}/{unit.attempt}/{name}"
+
+
+def log_folder(unit: Unit, attempt: int) -> str:
+    """Where the chunks of one attempt's log lie; the bucket forgets them after a month."""
+    return f"logs/{unit.job_id}/{unit.id}/{attempt}/"

@@ -1,0 +1,1 @@
+"""What a unit printed: the chunks that its machine uploads while it runs, read as one text."""
