@@ -12,9 +12,12 @@ from gpupool import aws, bootstrap
 from gpupool.accounts.model import Scope
 from gpupool.artifacts.dynamo import artifact_write
 from gpupool.artifacts.model import Artifact
+from gpupool.events.decide import events_of_unit
 from gpupool.objects.store import to_base64
+from gpupool.units.model import UnitStatus
 from gpupool.uploads.model import Upload, UploadKind
 from gpupool.wire.vocabulary import ArtifactKind
+from tests.factories import NOW, a_unit
 from tests.support.deployment import BUCKET, deployed
 from tests.support.events import Answer, invoke, load_event
 from tests.support.packages import a_package
@@ -228,6 +231,26 @@ def test_an_artifact_is_downloaded_by_a_url_of_its_own() -> None:
     assert "X-Amz-Expires=900" in minted.body["download_url"]
 
 
+def test_a_job_is_quoted_and_then_watched_by_its_timeline_and_its_log() -> None:
+    key = a_customer()
+    job = a_job(key).body
+    asked = {"dataset_id": job["dataset_id"], "training_package_id": job["training_package_id"]}
+    offer = send("create_training_job", key=key, path="training-jobs/quote", **asked)
+    assert (offer.status, offer.body["quote"], offer.body["affordable"]) == (200, job["quote"], True)
+
+    ports = bootstrap.ports()
+    unit = a_unit(0, id=f"{job['id']}.00000", job_id=job["id"], status=UnitStatus.RUNNING, attempt=1, started_at=NOW)
+    ports.units.add_all((unit,))
+    ports.events.add(events_of_unit(None, unit))
+    for seq in (0, 2):
+        aws.s3().put_object(Bucket=BUCKET, Key=f"logs/{job['id']}/{unit.id}/1/{seq:06d}.txt", Body=f"{seq} — fine\n".encode())
+
+    (event,) = send("get", key=key, path=f"training-jobs/{job['id']}/events").body["data"]
+    assert (event["type"], event["unit_id"], event["at"]) == ("unit.started", unit.id, "2026-01-01T00:00:00.000Z")
+    log = send("get", key=key, path=f"training-jobs/{job['id']}/logs", query="tail=1").body
+    assert (log["text"], log["missing"], log["size_bytes"], log["ended"]) == ("2 — fine\n", [1], 22, False)
+
+
 def test_another_customer_finds_nothing_of_it() -> None:
     key = a_customer()
     job = a_job(key).body
@@ -237,6 +260,8 @@ def test_another_customer_finds_nothing_of_it() -> None:
         ("post", f"training-jobs/{job['id']}/cancel", "JOB_NOT_FOUND"),
         ("get", f"training-jobs/{job['id']}/compute-units", "JOB_NOT_FOUND"),
         ("get", f"training-jobs/{job['id']}/artifacts", "JOB_NOT_FOUND"),
+        ("get", f"training-jobs/{job['id']}/events", "JOB_NOT_FOUND"),
+        ("get", f"training-jobs/{job['id']}/logs", "JOB_NOT_FOUND"),
         ("post", f"training-jobs/{job['id']}/artifacts/x/download-url", "JOB_NOT_FOUND"),
         ("get", f"datasets/{job['dataset_id']}", "DATASET_NOT_FOUND"),
         ("post", f"datasets/{job['dataset_id']}/finalize", "DATASET_NOT_FOUND"),

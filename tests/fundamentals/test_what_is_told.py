@@ -1,8 +1,11 @@
 """The timeline of a job: everything that happened to it, in order, with causes; and nothing twice."""
 
+from typing import Any
+
 from gpupool.events.model import Event
 from gpupool.jobs.model import Job
 from gpupool.wire.failures import FailureCode
+from gpupool.wire.units import ReportResponse, UnitGrant
 from tests.platform import LEASE_SECONDS, Machine, Platform
 from tests.support.stories import check_story
 
@@ -12,17 +15,17 @@ LAPSE = LEASE_SECONDS + 2
 class Ticking(Machine):
     """A machine that takes a second for everything, so that no two things happen at once."""
 
-    def take(self):
+    def take(self) -> UnitGrant:
         self._platform.tick(1)
         return super().take()
 
-    def complete(self, grant, **how):
+    def complete(self, grant: UnitGrant, **how: Any) -> ReportResponse:
         self._platform.tick(1)
         answer = super().complete(grant, **how)
         self._platform.settle()
         return answer
 
-    def fail(self, grant, code, **how):
+    def fail(self, grant: UnitGrant, code: FailureCode, **how: Any) -> ReportResponse:
         self._platform.tick(1)
         answer = super().fail(grant, code, **how)
         self._platform.settle()

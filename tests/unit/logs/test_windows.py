@@ -1,6 +1,7 @@
 """Pages of logs: nothing is lost, nothing comes twice, and no character is split."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -12,11 +13,11 @@ from gpupool.logs.decide import can_grow, chunks_of, end_of_characters, latest_s
 from gpupool.logs.model import MAX_MISSING, MAX_READS, Chunk, From, LogPage, Tail
 from gpupool.objects.model import StoredObject
 from gpupool.twins import MemoryPorts
-from gpupool.units.model import UnitStatus
+from gpupool.units.model import Unit, UnitStatus
 from tests.factories import CUSTOMER_ID, NOW, a_job, a_lease, a_unit
 
 UNIT = a_unit(status=UnitStatus.RUNNING, attempt=1, started_at=NOW, lease=a_lease())
-TEXT = "naïve café — 数据训练 🚀🎉\nепоха 1\n"
+TEXT = "naïve café — 数据训练 🚀🎉\nÉpoque 1\n"
 
 
 class Reader:
@@ -48,7 +49,7 @@ class Reader:
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     """``data`` in pieces, none of them empty."""
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 @given(
@@ -183,7 +184,7 @@ def test_the_start_of_lines_needs_the_break_before_them() -> None:
         (replace(UNIT, status=UnitStatus.CANCELLED, attempt=0), 0, False),
     ],
 )
-def test_an_attempt_grows_while_it_runs_or_is_to_come(unit, attempt: int, grows: bool) -> None:
+def test_an_attempt_grows_while_it_runs_or_is_to_come(unit: Unit, attempt: int, grows: bool) -> None:
     assert can_grow(unit, attempt) is grows
 
 
