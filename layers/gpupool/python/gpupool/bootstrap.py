@@ -59,7 +59,7 @@ def build_customer_core(ports: Ports) -> CustomerCore:
     return CustomerCore(
         accounts=build_accounts(ports),
         tickets=build_tickets(ports),
-        uploads=Uploads(store=ports.uploads, objects=ports.objects, clock=ports.clock),
+        uploads=Uploads(store=ports.uploads, objects=ports.objects, once=build_once(ports), clock=ports.clock),
         jobs=jobs,
         logs=Logs(jobs=jobs, units=ports.units, objects=ports.objects),
         limits=build_limits(ports),

@@ -37,6 +37,8 @@ class Source:
     key: str
     sha256: str
     size_bytes: int
+    # False: nobody has checked the digest yet; the machine that fetches the bytes is the first to do so.
+    proven: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,7 @@ def _source(upload: Upload) -> Source:
         key=upload.key,
         sha256=upload.sha256,
         size_bytes=upload.size_bytes,
+        proven=upload.proven,
     )
 
 

@@ -1,19 +1,28 @@
 """The bucket's in-memory twin."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from threading import Lock
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from gpupool.errors import Unavailable
-from gpupool.objects.model import ObjectHead, SignedPut, StoredObject
-from gpupool.objects.store import disposition, put_headers
+from gpupool.objects.model import ObjectHead, SignedPut, StoredObject, StoredPart
+from gpupool.objects.store import disposition, part_headers, put_headers
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
     body: bytes
     content_type: str
+    in_parts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Multipart:
+    key: str
+    content_type: str
+    parts: dict[int, bytes] = field(default_factory=dict)
 
 
 class MemoryObjectStore:
@@ -21,6 +30,8 @@ class MemoryObjectStore:
 
     def __init__(self) -> None:
         self._objects: dict[str, _Stored] = {}
+        self._multiparts: dict[str, _Multipart] = {}
+        self._begun = 0
         self._lock = Lock()
         self.bytes_read = 0
 
@@ -36,7 +47,8 @@ class MemoryObjectStore:
         stored = self._objects.get(key)
         if stored is None:
             return None
-        return ObjectHead(len(stored.body), hashlib.sha256(stored.body).hexdigest(), stored.content_type)
+        digest = "" if stored.in_parts else hashlib.sha256(stored.body).hexdigest()
+        return ObjectHead(len(stored.body), digest, stored.content_type)
 
     def list(self, prefix: str, *, limit: int) -> tuple[StoredObject, ...]:
         with self._lock:
@@ -55,6 +67,42 @@ class MemoryObjectStore:
         with self._lock:
             self._objects.pop(key, None)
 
+    def create_multipart(self, key: str, *, content_type: str) -> str:
+        with self._lock:
+            self._begun += 1
+            upload_id = f"multipart-{self._begun}"
+            self._multiparts[upload_id] = _Multipart(key, content_type)
+        return upload_id
+
+    def presign_part(
+        self, key: str, *, upload_id: str, number: int, size_bytes: int, sha256: str, expires_seconds: int
+    ) -> SignedPut:
+        url = f"memory://{key}?partNumber={number}&uploadId={upload_id}&expires={expires_seconds}"
+        return SignedPut(url, part_headers(size_bytes=size_bytes, sha256=sha256))
+
+    def list_parts(self, key: str, *, upload_id: str, after: int, limit: int) -> tuple[StoredPart, ...] | None:
+        with self._lock:
+            multipart = self._multiparts.get(upload_id)
+            if multipart is None or multipart.key != key:
+                return None
+            parts = [_part(number, body) for number, body in sorted(multipart.parts.items()) if number > after]
+        return tuple(parts[:limit])
+
+    def complete_multipart(self, key: str, *, upload_id: str, parts: Sequence[StoredPart]) -> None:
+        with self._lock:
+            multipart = self._multiparts.get(upload_id)
+            if multipart is None or multipart.key != key:
+                return
+            if any(_part(part.number, multipart.parts.get(part.number, b"")) != part for part in parts):
+                raise Unavailable("The storage did not serve the upload; try again in a moment.", code="STORAGE_UNAVAILABLE")
+            body = b"".join(multipart.parts[part.number] for part in parts)
+            self._objects[key] = _Stored(body, multipart.content_type, in_parts=True)
+            del self._multiparts[upload_id]
+
+    def abort_multipart(self, key: str, *, upload_id: str) -> None:
+        with self._lock:
+            self._multiparts.pop(upload_id, None)
+
     def put(self, key: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
         """What a client's upload leaves behind."""
         with self._lock:
@@ -63,8 +111,12 @@ class MemoryObjectStore:
     def upload(self, signed: SignedPut, body: bytes) -> bool:
         """A client's PUT to a signed URL; False, and nothing stored, when the bytes are not the signed ones."""
         key = signed.url.removeprefix("memory://").partition("?")[0]
-        content_type = signed.headers["Content-Type"]
         sha256 = hashlib.sha256(body).hexdigest()
+        terms = parse_qs(urlsplit(signed.url).query)
+        if "partNumber" in terms:
+            arrived = part_headers(size_bytes=len(body), sha256=sha256) == signed.headers
+            return arrived and self._receive_part(terms["uploadId"][0], int(terms["partNumber"][0]), body)
+        content_type = signed.headers["Content-Type"]
         if put_headers(size_bytes=len(body), sha256=sha256, content_type=content_type) != signed.headers:
             return False
         self.put(key, body, content_type=content_type)
@@ -73,3 +125,15 @@ class MemoryObjectStore:
     def download(self, url: str) -> bytes:
         """A client's GET of a signed URL."""
         return self._objects[url.removeprefix("memory://").partition("?")[0]].body
+
+    def _receive_part(self, upload_id: str, number: int, body: bytes) -> bool:
+        with self._lock:
+            multipart = self._multiparts.get(upload_id)
+            if multipart is not None:
+                multipart.parts[number] = body
+        return multipart is not None
+
+
+def _part(number: int, body: bytes) -> StoredPart:
+    digest = hashlib.sha256(body).hexdigest()
+    return StoredPart(number, len(body), digest, f'"{digest[:32]}"')

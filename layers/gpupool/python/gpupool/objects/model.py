@@ -14,7 +14,7 @@ class SignedPut:
 
 @dataclass(frozen=True, slots=True)
 class ObjectHead:
-    """A stored object; ``sha256`` (hex) is what the bucket verified on arrival, empty when it arrived without one."""
+    """A stored object; ``sha256`` (hex) is what the bucket verified on arrival, empty when it arrived without one or in parts."""
 
     size_bytes: int
     sha256: str
@@ -27,3 +27,13 @@ class StoredObject:
 
     key: str
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """One part that has arrived, numbered from 1; ``etag`` names this very arrival when the parts are put together."""
+
+    number: int
+    size_bytes: int
+    sha256: str
+    etag: str

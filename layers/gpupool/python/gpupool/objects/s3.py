@@ -1,23 +1,26 @@
 """The bucket on S3."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpupool.dynamo import error_code
 from gpupool.errors import Unavailable
-from gpupool.objects.model import ObjectHead, SignedPut, StoredObject
-from gpupool.objects.store import disposition, put_headers, to_base64, to_hex
+from gpupool.objects.model import ObjectHead, SignedPut, StoredObject, StoredPart
+from gpupool.objects.store import disposition, part_headers, put_headers, to_base64, to_hex
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, PartTypeDef
 
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_OVER = "NoSuchUpload"
 
 
 class S3ObjectStore:
     """Needs GetObject, PutObject and DeleteObject on the bucket's keys, and ListBucket on the bucket: without the
-    latter S3 answers 403 instead of 404 for an object that is not there."""
+    latter S3 answers 403 instead of 404 for an object that is not there. Uploads in parts need ListMultipartUploadParts
+    and AbortMultipartUpload as well."""
 
     def __init__(self, client: "S3Client", bucket: str) -> None:
         self._client = client
@@ -67,6 +70,68 @@ class S3ObjectStore:
     def delete(self, key: str) -> None:
         with _translated("object"):
             self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def create_multipart(self, key: str, *, content_type: str) -> str:
+        # With an algorithm named, S3 refuses a part without its digest and tells the digest when it lists the part.
+        terms: dict[str, Any] = {"Bucket": self._bucket, "Key": key, "ContentType": content_type}
+        with _translated("upload"):
+            return self._client.create_multipart_upload(**terms, ChecksumAlgorithm="SHA256")["UploadId"]
+
+    def presign_part(
+        self, key: str, *, upload_id: str, number: int, size_bytes: int, sha256: str, expires_seconds: int
+    ) -> SignedPut:
+        params = {
+            "Bucket": self._bucket,
+            "Key": key,
+            "UploadId": upload_id,
+            "PartNumber": number,
+            "ContentLength": size_bytes,
+            "ChecksumSHA256": to_base64(sha256),
+        }
+        with _translated("upload URL", code="SIGNED_URL_FAILED"):
+            url = self._client.generate_presigned_url("upload_part", Params=params, ExpiresIn=expires_seconds)
+        return SignedPut(url, part_headers(size_bytes=size_bytes, sha256=sha256))
+
+    def list_parts(self, key: str, *, upload_id: str, after: int, limit: int) -> tuple[StoredPart, ...] | None:
+        with _translated("parts"):
+            try:
+                answer = self._client.list_parts(
+                    Bucket=self._bucket, Key=key, UploadId=upload_id, PartNumberMarker=after, MaxParts=limit
+                )
+            except self._client.exceptions.ClientError as error:
+                if error_code(error) == _OVER:
+                    return None
+                raise
+        return tuple(_stored(part) for part in answer.get("Parts", []))
+
+    def complete_multipart(self, key: str, *, upload_id: str, parts: Sequence[StoredPart]) -> None:
+        named = [_named(part) for part in parts]
+        with _translated("upload"), self._unless_over():
+            self._client.complete_multipart_upload(
+                Bucket=self._bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": named}
+            )
+
+    def abort_multipart(self, key: str, *, upload_id: str) -> None:
+        with _translated("upload"), self._unless_over():
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
+
+    @contextmanager
+    def _unless_over(self) -> Iterator[None]:
+        try:
+            yield
+        except self._client.exceptions.ClientError as error:
+            if error_code(error) != _OVER:
+                raise
+
+
+def _stored(part: "PartTypeDef") -> StoredPart:
+    return StoredPart(part["PartNumber"], part["Size"], to_hex(part.get("ChecksumSHA256", "")), part["ETag"])
+
+
+def _named(part: StoredPart) -> "CompletedPartTypeDef":
+    """S3 wants the digest of every part repeated; an emulation that does not tell them does not miss them."""
+    named: CompletedPartTypeDef = {"PartNumber": part.number, "ETag": part.etag}
+    return {**named, "ChecksumSHA256": to_base64(part.sha256)} if part.sha256 else named
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 import base64
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Protocol
 
-from gpupool.objects.model import ObjectHead, SignedPut, StoredObject
+from gpupool.objects.model import ObjectHead, SignedPut, StoredObject, StoredPart
 
 URL_SECONDS = 900
 
@@ -31,14 +32,32 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Removes the object; one that is gone already is no error."""
 
+    def create_multipart(self, key: str, *, content_type: str) -> str:
+        """Begins an upload in parts and answers its id. Nothing lies under ``key`` before the parts are put together."""
+
+    def presign_part(
+        self, key: str, *, upload_id: str, number: int, size_bytes: int, sha256: str, expires_seconds: int
+    ) -> SignedPut:
+        """An upload of exactly these bytes as one part; sent again, a part replaces what arrived under its number."""
+
+    def list_parts(self, key: str, *, upload_id: str, after: int, limit: int) -> tuple[StoredPart, ...] | None:
+        """At most ``limit`` (1 to 1000) of the parts with a number above ``after``, in order; None when the upload is over."""
+
+    def complete_multipart(self, key: str, *, upload_id: str, parts: Sequence[StoredPart]) -> None:
+        """Puts the parts together under ``key``. An upload that is over already is no error: ``head`` tells how it ended."""
+
+    def abort_multipart(self, key: str, *, upload_id: str) -> None:
+        """Throws the parts away; an upload that is over already is no error."""
+
 
 def put_headers(*, size_bytes: int, sha256: str, content_type: str) -> dict[str, str]:
     """The headers that a signed upload binds."""
-    return {
-        "Content-Type": content_type,
-        "Content-Length": str(size_bytes),
-        "x-amz-checksum-sha256": to_base64(sha256),
-    }
+    return {"Content-Type": content_type, **part_headers(size_bytes=size_bytes, sha256=sha256)}
+
+
+def part_headers(*, size_bytes: int, sha256: str) -> dict[str, str]:
+    """The headers that a signed part binds; the type was said when the upload began."""
+    return {"Content-Length": str(size_bytes), "x-amz-checksum-sha256": to_base64(sha256)}
 
 
 def to_base64(sha256_hex: str) -> str:

@@ -63,7 +63,12 @@ def build_grant(unit: Unit, lease: LeaseState, inputs: InputsResponse) -> UnitGr
 
 
 def _download(source: Source, presign: Presign) -> Download:
-    return Download(url=presign(source.key, source.name), sha256=source.sha256, size_bytes=source.size_bytes)
+    return Download(
+        url=presign(source.key, source.name),
+        sha256=source.sha256,
+        size_bytes=source.size_bytes,
+        declared_as=None if source.proven else source.id,
+    )
 
 
 def _need(need: Unit, artifacts: tuple[Artifact, ...], presign: Presign) -> NeedInput:

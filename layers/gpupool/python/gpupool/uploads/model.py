@@ -1,7 +1,7 @@
 """What a customer uploads."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -20,12 +20,22 @@ class UploadStatus(StrEnum):
     DELETING = "deleting"
 
 
+# The bucket throws the parts of an upload away that was not finalized by then.
+UNFINISHED_LIFETIME = timedelta(days=7)
 MAX_BYTES = {UploadKind.DATASET: 5_000_000_000, UploadKind.TRAINING_PACKAGE: 100_000_000}
 
 
 @dataclass(frozen=True, slots=True)
+class Multipart:
+    """An upload in parts, all but the last of ``part_size_bytes``. ``id`` is the bucket's, for our own calls; it is told to nobody."""
+
+    id: str
+    part_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
-    """A declared object; ``sha256`` is hex and is what S3 enforced when the bytes arrived."""
+    """A declared object. ``sha256`` is hex: what the bucket enforced when the bytes arrived, or its owner's word (see ``proven``)."""
 
     id: str
     customer_id: str
@@ -40,6 +50,7 @@ class Upload:
     manifest: dict[str, Any] | None = None
     # Jobs that still need the bytes; it must be empty before the object may be deleted.
     live_jobs: frozenset[str] = frozenset()
+    multipart: Multipart | None = None
 
     @property
     def key(self) -> str:
@@ -50,6 +61,21 @@ class Upload:
     @property
     def owner_kind(self) -> str:
         return owner_kind(self.customer_id, self.kind)
+
+    @property
+    def proven(self) -> bool:
+        """Whether the bucket has checked ``sha256``. Of what arrives in parts it checks each part, and never the whole."""
+        return self.multipart is None
+
+    @property
+    def parts_total(self) -> int:
+        """How many parts the bytes arrive in; 1 for an upload in one piece."""
+        return 1 if self.multipart is None else -(-self.size_bytes // self.multipart.part_size_bytes)
+
+    def part_bytes(self, number: int) -> int:
+        """The size of part ``number``, which is one of 1 to ``parts_total``."""
+        size = self.size_bytes if self.multipart is None else self.multipart.part_size_bytes
+        return size if number < self.parts_total else self.size_bytes - size * (self.parts_total - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +90,30 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A declared upload and how to send its bytes until ``expires_at``."""
+    """A declared upload and how to send its bytes until ``expires_at``: by ``signed``, or in parts when that is None.
+
+    ``replayed``: an earlier call with the same idempotency key declared it.
+    """
 
     upload: Upload
+    signed: SignedPut | None
+    expires_at: datetime
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PartWish:
+    """A part that is about to be sent; ``sha256`` is lower-case hex, of the part's bytes."""
+
+    number: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPart:
+    """How to send one part until ``expires_at``."""
+
+    number: int
     signed: SignedPut
     expires_at: datetime
 

@@ -25,11 +25,16 @@ class ClaimRequest(Message):
 
 
 class Download(Message):
-    """Bytes to fetch by content: the agent checks ``sha256`` (hex) and caches by it."""
+    """Bytes to fetch by content: the agent checks ``sha256`` (hex) and caches by it.
+
+    ``declared_as`` is set when the digest is its owner's word and nobody has checked it: the id of what it was declared for.
+    Such bytes are cached apart from all others. A digest alone must not open what somebody else's unit has fetched.
+    """
 
     url: str
     sha256: str
     size_bytes: int
+    declared_as: str | None = None
 
 
 class DatasetInput(Message):
