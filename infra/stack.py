@@ -106,6 +106,7 @@ class GpuPoolStack(Stack):
         customer, node = self.rooms.customer_api, self.rooms.node_api
         self.bucket.let_read(customer, "customers", "jobs", "logs")
         self.bucket.let_put(customer, "customers")
+        self.bucket.let_put_in_parts(customer, "customers")
         self.bucket.let_delete(customer, "customers")
         self.bucket.let_read(node, "customers", "jobs")
         self.bucket.let_put(node, "jobs", "logs")

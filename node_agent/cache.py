@@ -1,5 +1,6 @@
 """Downloads kept by content hash, so that the next unit of a job finds them here."""
 
+import hashlib
 import logging
 import os
 import re
@@ -26,7 +27,10 @@ _WAIT_FOR_OTHER = 0.5  # seconds between looks at the stop event while another u
 
 
 class Cache:
-    """``root/objects/<sha256>``, read-only files; the least recently used go when ``limit_bytes`` is passed. Thread-safe."""
+    """``root/objects/<sha256>``, read-only files; the least recently used go when ``limit_bytes`` is passed. Thread-safe.
+
+    An object whose digest nobody has checked has a name of its own: who only knows a digest must not get the bytes for it.
+    """
 
     def __init__(self, root: Path, *, limit_bytes: int, pool: urllib3.PoolManager, pace: PaceBounds | None = None) -> None:
         self._objects = root / "objects"
@@ -52,10 +56,11 @@ class Cache:
         """The verified object, held once more. Raises ``UnitFailedError``, ``AbandonedError`` and what ``urls`` raises."""
         if not _SHA256.fullmatch(download.sha256):
             raise UnitFailedError(FailureCode.INPUT_UNAVAILABLE, "an input is named by something that is no SHA-256")
-        path = self._objects / download.sha256
+        name = name_of(download)
+        path = self._objects / name
         with self._lock:
-            self._held[download.sha256] = self._held.get(download.sha256, 0) + 1
-            turn = self._fetching.setdefault(download.sha256, threading.Lock())
+            self._held[name] = self._held.get(name, 0) + 1
+            turn = self._fetching.setdefault(name, threading.Lock())
         try:
             while not turn.acquire(timeout=_WAIT_FOR_OTHER):
                 if stop.is_set():
@@ -67,16 +72,16 @@ class Cache:
                 turn.release()
             os.utime(path)
         except BaseException:
-            self.release(download.sha256)
+            self.release(name)
             raise
         return path
 
-    def release(self, sha256: str) -> None:
+    def release(self, name: str) -> None:
         with self._lock:
-            self._held[sha256] -= 1
-            if not self._held[sha256]:
-                del self._held[sha256]
-                self._fetching.pop(sha256, None)
+            self._held[name] -= 1
+            if not self._held[name]:
+                del self._held[name]
+                self._fetching.pop(name, None)
 
     def _bring(self, download: Download, path: Path, *, urls: UrlSource, stop: threading.Event) -> None:
         self._evict(make_room_for=download.size_bytes)
@@ -88,7 +93,7 @@ class Cache:
             part.chmod(0o400)
             part.replace(path)
         except (DamagedError, CorruptError) as error:
-            raise UnitFailedError(FailureCode.INPUT_CORRUPT, f"an input arrived damaged: {error}") from error
+            raise _damaged(download, error) from error
         except (RecoverableError, RefusedError) as error:
             raise UnitFailedError(FailureCode.INPUT_UNAVAILABLE, f"an input could not be fetched: {error}") from error
         except OSError as error:
@@ -121,7 +126,7 @@ class Holding:
 
     def fetch(self, download: Download, *, stop: threading.Event) -> Path:
         path = self._cache.fetch(download, urls=self._urls, stop=stop)
-        self._names.append(download.sha256)
+        self._names.append(name_of(download))
         return path
 
     def __enter__(self) -> "Holding":
@@ -141,6 +146,24 @@ def _carry_through(task: DownloadTask, *, stop: threading.Event) -> None:
         except RecoverableError:
             if task.received < before + _GOOD_PIECE:
                 raise
+
+
+def name_of(download: Download) -> str:
+    """What the cache calls the object: its digest, unless that is only its owner's word."""
+    if download.declared_as is None:
+        return download.sha256
+    return hashlib.sha256(f"{download.declared_as}:{download.sha256}".encode()).hexdigest()
+
+
+def _damaged(download: Download, error: Exception) -> UnitFailedError:
+    """The transfer's fault, unless the digest was never checked: then the declaration is the likelier mistake."""
+    if download.declared_as is None:
+        return UnitFailedError(FailureCode.INPUT_CORRUPT, f"an input arrived damaged: {error}")
+    return UnitFailedError(
+        FailureCode.DATASET_MISMATCH,
+        f"the dataset is not what was declared, its SHA-256 should be {download.sha256}; "
+        "compute it again, upload the dataset anew and submit the job again",
+    )
 
 
 def _is_whole(path: Path, download: Download) -> bool:

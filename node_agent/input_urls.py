@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from gpupool.wire import units as wire
+from node_agent.cache import name_of
 from node_agent.errors import RecoverableError, RefusedError
 from node_agent.in_hand import UnitInHand
 from node_agent.retry import asking_for_urls
@@ -18,14 +19,14 @@ class InputsDoor(Protocol):
 
 
 class InputUrls:
-    """The URLs of one unit's inputs by content. For the unit's own thread."""
+    """The URLs of one unit's inputs by the name that the cache has for them. For the unit's own thread."""
 
     def __init__(self, unit: UnitInHand, door: InputsDoor, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._unit = unit
         self._door = door
         self._clock = clock
         self._since = clock()
-        self._urls = _by_content(unit.grant.package, unit.grant.dataset, unit.grant.needs)
+        self._urls = _by_name(unit.grant.package, unit.grant.dataset, unit.grant.needs)
 
     def url_for(self, download: wire.Download, *, refused: bool = False) -> str:
         """A URL that should be accepted; ``refused``: the last one was not.
@@ -34,9 +35,10 @@ class InputUrls:
         """
         if refused or self._clock() - self._since > FRESH_SECONDS:
             self._renew()
-        if download.sha256 not in self._urls:
+        name = name_of(download)
+        if name not in self._urls:
             raise RefusedError("the control plane no longer counts it among the unit's inputs")
-        return self._urls[download.sha256]
+        return self._urls[name]
 
     def _renew(self) -> None:
         request = wire.InputsRequest(lease=self._unit.lease)
@@ -47,12 +49,12 @@ class InputUrls:
             )
         except RecoverableError as error:
             raise RefusedError(f"no fresh URL could be had: {error}") from error
-        self._urls = _by_content(answer.package, answer.dataset, answer.needs)
+        self._urls = _by_name(answer.package, answer.dataset, answer.needs)
         self._since = asked_at
 
 
-def _by_content(package: wire.Download, dataset: wire.DatasetInput, needs: list[wire.NeedInput]) -> dict[str, str]:
-    return {download.sha256: download.url for download in _downloads(package, dataset, needs)}
+def _by_name(package: wire.Download, dataset: wire.DatasetInput, needs: list[wire.NeedInput]) -> dict[str, str]:
+    return {name_of(download): download.url for download in _downloads(package, dataset, needs)}
 
 
 def _downloads(package: wire.Download, dataset: wire.DatasetInput, needs: list[wire.NeedInput]) -> Iterator[wire.Download]:

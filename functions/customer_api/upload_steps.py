@@ -1,15 +1,36 @@
 """The steps that datasets and training packages share."""
 
+from collections.abc import Sequence
+
 from fastapi import Response
 
 from functions.customer_api.answers import Json, listing
 from functions.customer_api.deps import Caller
 from functions.customer_api.views import uploads as views
-from gpupool.uploads.model import Declaration, UploadKind
+from gpupool.uploads.model import Declaration, PartWish, UploadKind
 
 
-def declare(caller: Caller, kind: UploadKind, declaration: Declaration) -> Json:
-    return Json(views.declared(caller.core.uploads.declare(caller.customer_id, kind, declaration)), status_code=201)
+def declare(caller: Caller, kind: UploadKind, declaration: Declaration, *, idempotency_key: str | None) -> Json:
+    declared = caller.core.uploads.declare(caller.customer_id, kind, declaration, idempotency_key=idempotency_key)
+    headers = {"Idempotent-Replayed": "true"} if declared.replayed else None
+    return Json(views.declared(declared), status_code=201, headers=headers)
+
+
+def sign_parts(caller: Caller, kind: UploadKind, upload_id: str, wanted: Sequence[PartWish]) -> Json:
+    parts = caller.core.uploads.sign_parts(caller.customer_id, kind, upload_id, wanted)
+    return Json({"parts": [views.signed_part(part) for part in parts]})
+
+
+def parts(caller: Caller, kind: UploadKind, upload_id: str, *, limit: int, cursor: str | None) -> Json:
+    uploads = caller.core.uploads
+    return listing(
+        caller,
+        lambda key: uploads.parts(caller.customer_id, kind, upload_id, limit=limit, key=key),
+        views.stored_part,
+        name=f"{kind}-parts:{upload_id}",
+        limit=limit,
+        cursor=cursor,
+    )
 
 
 def finalize(caller: Caller, kind: UploadKind, upload_id: str) -> Json:

@@ -57,6 +57,10 @@ class ArtifactBucket(Construct):
     def let_put(self, function: RoomFunction, *prefixes: str) -> None:
         self._let(function, ["s3:PutObject"], prefixes)
 
+    def let_put_in_parts(self, function: RoomFunction, *prefixes: str) -> None:
+        """What uploading in parts needs besides `let_put`: seeing what has arrived, and throwing it away."""
+        self._let(function, ["s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"], prefixes)
+
     def let_delete(self, function: RoomFunction, *prefixes: str) -> None:
         self._let(function, ["s3:DeleteObject"], prefixes)
 

@@ -109,6 +109,43 @@ def test_a_damaged_input_fails_the_unit(control_plane: FakeControlPlane, agent: 
     assert control_plane.calls["get"] == 3  # the package once; the dataset twice, as a transfer may go wrong
 
 
+def test_a_dataset_whose_declared_digest_nobody_checked_fails_for_its_owner_to_see(
+    control_plane: FakeControlPlane, agent: AgentInThread
+) -> None:
+    download = control_plane.store(b"what was declared").model_copy(update={"declared_as": "dataset-1"})
+    control_plane.blobs[f"/blobs/{download.sha256}"] = b"what has arrived!"
+    unit = control_plane.add_unit(dataset=wire.DatasetInput(name="d", content_type="text/csv", download=download))
+    agent.start()
+    report = eventually(lambda: unit.failures, within=30)[0]
+    assert report["code"] == "DATASET_MISMATCH"
+    assert download.sha256 in report["message"]
+    assert control_plane.calls["get"] == 3  # the package once; the dataset twice, as a transfer may go wrong
+
+
+def test_a_digest_alone_does_not_open_what_another_unit_fetched(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    secret = control_plane.store(b"somebody's rows")
+    first = control_plane.add_unit(dataset=wire.DatasetInput(name="d", content_type="text/csv", download=secret))
+    agent.start()
+    eventually(lambda: first.completed)
+    control_plane.blobs["/blobs/junk"] = b"x" * secret.size_bytes
+    claimed = secret.model_copy(update={"url": f"{control_plane.url}/blobs/junk", "declared_as": "dataset-2"})
+    second = control_plane.add_unit(2, dataset=wire.DatasetInput(name="d", content_type="text/csv", download=claimed))
+    assert eventually(lambda: second.failures, within=30)[0]["code"] == "DATASET_MISMATCH"
+    assert len(agent.sandbox.started) == 1
+
+
+def test_a_dataset_that_is_what_was_declared_is_fetched_once_for_all_its_units(
+    control_plane: FakeControlPlane, agent: AgentInThread
+) -> None:
+    download = control_plane.store(b"rows").model_copy(update={"declared_as": "dataset-1"})
+    dataset = wire.DatasetInput(name="d", content_type="text/csv", download=download)
+    units = [control_plane.add_unit(number, dataset=dataset) for number in (1, 2)]
+    agent.start()
+    for unit in units:
+        eventually(lambda unit=unit: unit.completed)
+    assert control_plane.calls["get"] == 2  # the package and the dataset
+
+
 def test_an_input_larger_than_declared_is_not_taken(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
     download = control_plane.store(b"small")
     control_plane.blobs[f"/blobs/{download.sha256}"] = b"small" * 1_000_000

@@ -10,7 +10,7 @@ from moto import mock_aws
 from gpupool import aws
 from gpupool.errors import Unavailable
 from gpupool.objects.memory import MemoryObjectStore
-from gpupool.objects.model import StoredObject
+from gpupool.objects.model import SignedPut, StoredObject
 from gpupool.objects.s3 import S3ObjectStore
 from gpupool.objects.store import ObjectStore, disposition, to_base64, to_hex
 
@@ -108,6 +108,122 @@ def test_an_upload_is_bound_to_length_type_and_digest(stored: ObjectStore) -> No
         "x-amz-checksum-sha256": to_base64(DIGEST),
     }
     assert KEY in signed.url
+
+
+FULL = 5 * 1024 * 1024  # the least that the bucket takes for a part that is not the last
+PARTS = {1: b"a" * FULL, 2: b"b" * FULL, 3: b"the rest"}
+LARGE = "customers/c/datasets/large"
+
+
+class Arriving:
+    """An upload in parts, and a client that sends them."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+        self.id = store.create_multipart(LARGE, content_type="text/csv")
+
+    def send(self, number: int, body: bytes) -> None:
+        if isinstance(self.store, S3ObjectStore):
+            digest = to_base64(hashlib.sha256(body).hexdigest())
+            terms = {"Bucket": "bucket", "Key": LARGE, "UploadId": self.id, "PartNumber": number}
+            aws.s3().upload_part(**terms, Body=body, ChecksumSHA256=digest)
+            return
+        assert isinstance(self.store, MemoryObjectStore)
+        assert self.store.upload(self.signed(number, body), body)
+
+    def signed(self, number: int, body: bytes) -> SignedPut:
+        terms = {"size_bytes": len(body), "sha256": hashlib.sha256(body).hexdigest(), "expires_seconds": 900}
+        return self.store.presign_part(LARGE, upload_id=self.id, number=number, **terms)
+
+    def parts(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, int]] | None:
+        found = self.store.list_parts(LARGE, upload_id=self.id, after=after, limit=limit)
+        return None if found is None else [(part.number, part.size_bytes) for part in found]
+
+
+@pytest.fixture
+def arriving(stored: ObjectStore) -> Arriving:
+    return Arriving(stored)
+
+
+def test_parts_become_one_object_when_they_are_put_together(arriving: Arriving) -> None:
+    for number in (2, 3, 1):
+        arriving.send(number, PARTS[number])
+    store = arriving.store
+    assert store.head(LARGE) is None
+    parts = store.list_parts(LARGE, upload_id=arriving.id, after=0, limit=1000)
+    assert parts is not None
+    store.complete_multipart(LARGE, upload_id=arriving.id, parts=parts)
+    head = store.head(LARGE)
+    assert head is not None
+    assert (head.size_bytes, head.content_type) == (2 * FULL + 8, "text/csv")
+    assert store.read_range(LARGE, start=2 * FULL - 1, length=100) == b"bthe rest"
+
+
+def test_what_has_arrived_is_listed_by_number_and_in_pages(arriving: Arriving) -> None:
+    assert arriving.parts() == []
+    for number in (3, 1, 2):
+        arriving.send(number, b"part %d" % number)
+    assert arriving.parts() == [(1, 6), (2, 6), (3, 6)]
+    assert arriving.parts(limit=2) == [(1, 6), (2, 6)]
+    assert arriving.parts(after=2, limit=2) == [(3, 6)]
+
+
+def test_a_part_that_is_sent_again_replaces_the_first(arriving: Arriving) -> None:
+    arriving.send(1, b"first")
+    arriving.send(1, b"the second")
+    assert arriving.parts() == [(1, 10)]
+
+
+def test_an_upload_that_was_put_together_is_over_and_may_be_ended_again(arriving: Arriving) -> None:
+    arriving.send(1, b"all of it")
+    parts = arriving.store.list_parts(LARGE, upload_id=arriving.id, after=0, limit=10)
+    assert parts is not None
+    arriving.store.complete_multipart(LARGE, upload_id=arriving.id, parts=parts)
+    assert arriving.parts() is None
+    arriving.store.complete_multipart(LARGE, upload_id=arriving.id, parts=parts)
+    arriving.store.abort_multipart(LARGE, upload_id=arriving.id)
+    assert arriving.store.read_range(LARGE, start=0, length=100) == b"all of it"
+
+
+def test_an_upload_that_was_thrown_away_leaves_nothing(arriving: Arriving) -> None:
+    arriving.send(1, b"all of it")
+    arriving.store.abort_multipart(LARGE, upload_id=arriving.id)
+    arriving.store.abort_multipart(LARGE, upload_id=arriving.id)
+    assert arriving.parts() is None
+    assert arriving.store.head(LARGE) is None
+
+
+def test_a_part_that_was_replaced_since_it_was_listed_is_not_put_together(arriving: Arriving) -> None:
+    arriving.send(1, b"first")
+    parts = arriving.store.list_parts(LARGE, upload_id=arriving.id, after=0, limit=10)
+    arriving.send(1, b"other")
+    assert parts is not None
+    with pytest.raises(Unavailable):
+        arriving.store.complete_multipart(LARGE, upload_id=arriving.id, parts=parts)
+    assert arriving.store.head(LARGE) is None
+
+
+def test_a_signed_part_is_bound_to_length_and_digest(arriving: Arriving) -> None:
+    signed = arriving.signed(7, BODY)
+    assert signed.method == "PUT"
+    assert signed.headers == {"Content-Length": "10", "x-amz-checksum-sha256": to_base64(DIGEST)}
+    assert "partNumber=7" in signed.url
+    if isinstance(arriving.store, S3ObjectStore):
+        assert "X-Amz-SignedHeaders=content-length%3Bhost%3Bx-amz-checksum-sha256" in signed.url
+
+
+def test_the_memory_twin_tells_digests_of_parts_and_refuses_other_bytes() -> None:
+    arriving = Arriving(MemoryObjectStore())
+    store = arriving.store
+    assert isinstance(store, MemoryObjectStore)
+    assert not store.upload(arriving.signed(1, BODY), b"9876543210")
+    arriving.send(1, BODY)
+    (part,) = store.list_parts(LARGE, upload_id=arriving.id, after=0, limit=10) or ()
+    assert part.sha256 == DIGEST
+    store.complete_multipart(LARGE, upload_id=arriving.id, parts=(part,))
+    head = store.head(LARGE)
+    assert head is not None
+    assert head.sha256 == "", "as of a composite checksum"
 
 
 def test_a_download_names_key_and_lifetime(stored: ObjectStore) -> None:

@@ -11,7 +11,7 @@ from moto import mock_aws
 from gpupool.errors import AlreadyExists, StaleWrite
 from gpupool.uploads.dynamo import DynamoUploadStore, upload_item
 from gpupool.uploads.memory import MemoryUploadStore
-from gpupool.uploads.model import Upload, UploadKind, UploadStatus
+from gpupool.uploads.model import Multipart, Upload, UploadKind, UploadStatus
 from gpupool.uploads.store import UploadStore
 from gpupool.world import World
 from tests.support.tables import create_tables
@@ -62,6 +62,13 @@ def an_upload(upload_id: str = "u-1", *, customer_id: str = "c-ada", kind: Uploa
 def test_an_upload_comes_back_as_it_was_written(store: UploadStore) -> None:
     store.add(an_upload())
     assert store.get("c-ada", DATASET, "u-1") == an_upload()
+
+
+def test_an_upload_in_parts_keeps_how_it_arrives(store: UploadStore) -> None:
+    large = replace(an_upload(), multipart=Multipart("bucket-1", 8))
+    store.add(large)
+    assert store.get("c-ada", DATASET, "u-1") == large
+    assert store.mark_ready(large, at=NOW, manifest=None).multipart == Multipart("bucket-1", 8)
 
 
 def test_it_is_found_only_by_its_owner_and_kind(store: UploadStore) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gpupool.uploads.model import UNFINISHED_LIFETIME
 from tests.infra.synthesised import Properties, Synthesised
 from tests.support.tables import TABLES
 
@@ -75,7 +76,8 @@ def test_the_portal_alone_may_use_presigned_urls_from_a_browser(prod: Synthesise
 
 def test_what_is_left_over_expires(prod: Synthesised) -> None:
     rules = {rule["Id"]: rule for rule in _artifacts(prod)["LifecycleConfiguration"]["Rules"]}
-    assert rules["abort-unfinished-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    days = UNFINISHED_LIFETIME.days
+    assert rules["abort-unfinished-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": days}
     assert (rules["expire-log-chunks"]["Prefix"], rules["expire-log-chunks"]["ExpirationInDays"]) == ("logs/", 30)
     assert rules["expire-replaced-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
 

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Header, Response
 
 from functions.customer_api import upload_steps as steps
 from functions.customer_api.answers import Json
 from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed
-from functions.customer_api.requests.uploads import DeclareDatasetRequest, declaration
+from functions.customer_api.requests.uploads import DeclareDatasetRequest, SignPartsRequest, declaration, part_wishes
 from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import Scope
 from gpupool.uploads.model import UploadKind
@@ -15,13 +15,27 @@ from gpupool.uploads.model import UploadKind
 router = APIRouter(prefix=f"{PREFIX}/datasets", tags=["datasets"])
 Reader = Annotated[Caller, allowed(Scope.DATASET_READ)]
 Writer = Annotated[Caller, allowed(Scope.DATASET_WRITE)]
+Key = Annotated[str | None, Header(alias="Idempotency-Key")]
 _KIND = UploadKind.DATASET
 
 
 @router.post("", operation_id="createDataset")
-async def declare(body: DeclareDatasetRequest, caller: Writer) -> Json:
-    """Declares a dataset; PUT its bytes to ``upload.url`` with ``upload.headers``, then finalize."""
-    return steps.declare(caller, _KIND, declaration(body))
+async def declare(body: DeclareDatasetRequest, caller: Writer, idempotency_key: Key = None) -> Json:
+    """Declares a dataset. ``upload.method`` says how its bytes go: PUT them to ``upload.url`` with ``upload.headers``, or send
+    them as MULTIPART; then finalize. Repeating key and body answers the same dataset, with a fresh URL."""
+    return steps.declare(caller, _KIND, declaration(body), idempotency_key=idempotency_key)
+
+
+@router.post("/{upload_id}/parts", operation_id="createDatasetPartUrls")
+async def sign_parts(upload_id: str, body: SignPartsRequest, caller: Writer) -> Json:
+    """For a MULTIPART upload: a URL for each part, which takes exactly that part's bytes for 15 minutes."""
+    return steps.sign_parts(caller, _KIND, upload_id, part_wishes(body))
+
+
+@router.get("/{upload_id}/parts", operation_id="listDatasetParts")
+async def parts(upload_id: str, caller: Reader, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
+    """The parts that have arrived, by number; send the others to go on after an interruption."""
+    return steps.parts(caller, _KIND, upload_id, limit=limit, cursor=cursor)
 
 
 @router.post("/{upload_id}/finalize", operation_id="finalizeDataset")

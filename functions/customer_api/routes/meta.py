@@ -15,6 +15,7 @@ from gpupool.objects.store import URL_SECONDS
 from gpupool.pages import DEFAULT_LIMIT, MAX_LIMIT
 from gpupool.planning.limits import MAX_RUNTIME_SECONDS, MAX_VRAM_MB, MIN_DISK_MB
 from gpupool.uploads.model import MAX_BYTES, UploadKind
+from gpupool.uploads.parts import MULTIPART_ABOVE_BYTES
 from gpupool.wire.vocabulary import VRAM_FLOOR_MB
 
 router = APIRouter(prefix=PREFIX, tags=["meta"])
@@ -31,6 +32,7 @@ _CONFIG: dict[str, Any] = {
     "uploads": {
         "dataset_max_bytes": MAX_BYTES[UploadKind.DATASET],
         "training_package_max_bytes": MAX_BYTES[UploadKind.TRAINING_PACKAGE],
+        "multipart_above_bytes": MULTIPART_ABOVE_BYTES,
     },
     "training_jobs": {
         "required_vram_mb": {"min": 0, "max": MAX_VRAM_MB},

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Header, Response
 
 from functions.customer_api import upload_steps as steps
 from functions.customer_api.answers import Json
@@ -15,13 +15,15 @@ from gpupool.uploads.model import UploadKind
 router = APIRouter(prefix=f"{PREFIX}/training-packages", tags=["training packages"])
 Reader = Annotated[Caller, allowed(Scope.TRAINING_READ)]
 Writer = Annotated[Caller, allowed(Scope.TRAINING_WRITE)]
+Key = Annotated[str | None, Header(alias="Idempotency-Key")]
 _KIND = UploadKind.TRAINING_PACKAGE
 
 
 @router.post("", operation_id="createTrainingPackage")
-async def declare(body: DeclarePackageRequest, caller: Writer) -> Json:
-    """Declares a training package; PUT its bytes to ``upload.url`` with ``upload.headers``, then finalize."""
-    return steps.declare(caller, _KIND, declaration(body))
+async def declare(body: DeclarePackageRequest, caller: Writer, idempotency_key: Key = None) -> Json:
+    """Declares a training package; PUT its bytes to ``upload.url`` with ``upload.headers``, then finalize. Repeating key and
+    body answers the same package, with a fresh URL."""
+    return steps.declare(caller, _KIND, declaration(body), idempotency_key=idempotency_key)
 
 
 @router.post("/{upload_id}/finalize", operation_id="finalizeTrainingPackage")

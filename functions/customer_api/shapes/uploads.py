@@ -1,5 +1,7 @@
 """Datasets and training packages."""
 
+from typing import Annotated, Literal
+
 from pydantic import AwareDatetime, Field
 
 from functions.customer_api.shapes.base import Answers, Count, Listing, Parameter, Shape
@@ -8,14 +10,49 @@ from gpupool.uploads.model import UploadStatus
 from gpupool.wire.vocabulary import UnitKind
 
 
-class UploadInstructions(Shape):
-    method: str
+class SinglePut(Shape):
+    """All bytes in one request."""
+
+    method: Literal["PUT"]
     url: str
     headers: dict[str, str] = Field(description="send exactly these; they are part of the signature")
     expires_at: AwareDatetime
 
 
-class Dataset(Shape):
+class Multipart(Shape):
+    part_size_bytes: int = Field(description="the size of every part but the last, which has the rest")
+    parts_total: int
+
+
+class MultipartUpload(Multipart):
+    """Parts, numbered from 1, in any order; each has a URL of its own."""
+
+    method: Literal["MULTIPART"]
+    expires_at: AwareDatetime = Field(description="until then the parts are kept; finalize before")
+
+
+UploadInstructions = Annotated[SinglePut | MultipartUpload, Field(discriminator="method")]
+
+
+class SignedPart(SinglePut):
+    part_number: int
+
+
+class SignedParts(Shape):
+    parts: list[SignedPart]
+
+
+class StoredPart(Shape):
+    part_number: int
+    size_bytes: int
+    sha256: str
+
+
+class StoredParts(Listing[StoredPart]):
+    pass
+
+
+class _Uploaded(Shape):
     id: str
     name: str
     status: UploadStatus
@@ -24,6 +61,10 @@ class Dataset(Shape):
     sha256: str
     created_at: AwareDatetime
     finalized_at: AwareDatetime | None
+
+
+class Dataset(_Uploaded):
+    multipart: Multipart | None = Field(description="null when the bytes go in one piece")
 
 
 class DeclaredDataset(Dataset):
@@ -53,16 +94,16 @@ class Manifest(ListedManifest):
     units: list[ManifestUnit]
 
 
-class ListedTrainingPackage(Dataset):
+class ListedTrainingPackage(_Uploaded):
     manifest: ListedManifest | None
 
 
-class TrainingPackage(Dataset):
+class TrainingPackage(_Uploaded):
     manifest: Manifest | None
 
 
 class DeclaredTrainingPackage(TrainingPackage):
-    upload: UploadInstructions
+    upload: SinglePut
 
 
 class Datasets(Listing[Dataset]):
@@ -76,6 +117,8 @@ class TrainingPackages(Listing[ListedTrainingPackage]):
 ANSWERS: Answers = {
     "createDataset": (201, DeclaredDataset),
     "finalizeDataset": (200, Dataset),
+    "createDatasetPartUrls": (200, SignedParts),
+    "listDatasetParts": (200, StoredParts),
     "listDatasets": (200, Datasets),
     "getDataset": (200, Dataset),
     "deleteDataset": (204, None),

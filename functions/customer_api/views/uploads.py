@@ -3,7 +3,8 @@
 from typing import Any
 
 from functions.customer_api.answers import View, moment
-from gpupool.uploads.model import Declared, Upload, UploadKind
+from gpupool.objects.model import StoredPart
+from gpupool.uploads.model import Declared, SignedPart, Upload, UploadKind
 
 
 def upload(row: Upload) -> View:
@@ -19,6 +20,8 @@ def upload(row: Upload) -> View:
     }
     if row.kind is UploadKind.TRAINING_PACKAGE:
         view["manifest"] = None if row.manifest is None else manifest(row.manifest)
+    else:
+        view["multipart"] = _multipart(row)
     return view
 
 
@@ -32,8 +35,29 @@ def listed_upload(row: Upload) -> View:
 
 def declared(row: Declared) -> View:
     signed = row.signed
-    instructions = {"method": signed.method, "url": signed.url, "headers": signed.headers, "expires_at": moment(row.expires_at)}
-    return {**upload(row.upload), "upload": instructions}
+    how: View
+    if signed is None:
+        how = {"method": "MULTIPART", **(_multipart(row.upload) or {}), "expires_at": moment(row.expires_at)}
+    else:
+        how = {"method": signed.method, "url": signed.url, "headers": signed.headers, "expires_at": moment(row.expires_at)}
+    return {**upload(row.upload), "upload": how}
+
+
+def signed_part(part: SignedPart) -> View:
+    signed = part.signed
+    where = {"method": signed.method, "url": signed.url, "headers": signed.headers}
+    return {"part_number": part.number, **where, "expires_at": moment(part.expires_at)}
+
+
+def stored_part(part: StoredPart) -> View:
+    return {"part_number": part.number, "size_bytes": part.size_bytes, "sha256": part.sha256}
+
+
+def _multipart(row: Upload) -> View | None:
+    """None when the bytes arrive in one piece. The bucket's own id of the upload is ours alone."""
+    if row.multipart is None:
+        return None
+    return {"part_size_bytes": row.multipart.part_size_bytes, "parts_total": row.parts_total}
 
 
 def manifest(stored: dict[str, Any]) -> View:

@@ -108,6 +108,8 @@ SESSION_ONLY = [
 ]
 BY_SCOPE = [
     ("POST", "/datasets", Scope.DATASET_WRITE),
+    ("POST", "/datasets/x/parts", Scope.DATASET_WRITE),
+    ("GET", "/datasets/x/parts", Scope.DATASET_READ),
     ("POST", "/datasets/x/finalize", Scope.DATASET_WRITE),
     ("GET", "/datasets", Scope.DATASET_READ),
     ("GET", "/datasets/x", Scope.DATASET_READ),

@@ -13,6 +13,7 @@ from gpupool.jobs.model import Sensitivity
 from gpupool.nodes.model import Tier
 from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Unit, UnitStatus
+from gpupool.uploads.model import Multipart, UploadKind
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.joining import Doorbell
 from gpupool.wire.units import (
@@ -27,7 +28,7 @@ from gpupool.wire.units import (
     UnitGrant,
 )
 from gpupool.wire.vocabulary import ArtifactKind
-from tests.factories import SHA256, a_doorway, dag
+from tests.factories import CUSTOMER_ID, SHA256, a_doorway, dag
 from tests.platform import LEASE_SECONDS, Machine, Platform, lease_of
 
 
@@ -254,6 +255,17 @@ def test_inputs_are_given_again_with_fresh_links() -> None:
     platform.tick(900)
     again = platform.node.leases.inputs(machine.worker, grant.unit_id, request)
     assert platform.ports.objects.download(again.needs[0].outputs[0].download.url) == b"prepared"
+
+
+def test_a_grant_says_which_digest_is_only_its_owners_word() -> None:
+    platform = Platform()
+    dataset = platform.ports.uploads.get(CUSTOMER_ID, UploadKind.DATASET, "dataset-1")
+    assert dataset is not None
+    platform.ports.world.uploads[dataset.owner_kind, dataset.id] = replace(dataset, multipart=Multipart("bucket-1", 8))
+    platform.submit()
+    platform.settle()
+    grant = Machine(platform).take()
+    assert (grant.dataset.download.declared_as, grant.package.declared_as) == ("dataset-1", None)
 
 
 def test_inputs_are_for_the_holder_alone() -> None:

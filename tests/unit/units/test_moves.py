@@ -62,7 +62,9 @@ def failed_by(node_id: str, *codes: FailureCode, unit: Unit = RUNNING) -> Unit:
     return unit
 
 
-@pytest.mark.parametrize("code", [FailureCode.SANDBOX_FAILED, FailureCode.INPUT_CORRUPT, FailureCode.INTERNAL])
+@pytest.mark.parametrize(
+    "code", [FailureCode.SANDBOX_FAILED, FailureCode.INPUT_CORRUPT, FailureCode.DATASET_MISMATCH, FailureCode.INTERNAL]
+)
 def test_a_machine_that_failed_a_unit_lets_others_come_first(code: FailureCode) -> None:
     unit = failed_by("node-1", code)
 
@@ -179,7 +181,12 @@ ENDS_AT_ONCE = {
     FailureCode.PACKAGE_INVALID,
     FailureCode.DISK_FULL,
 }
-ONE_MORE_TRY = {FailureCode.SCRIPT_FAILED, FailureCode.OUT_OF_MEMORY, FailureCode.ENVIRONMENT_FAILED}
+ONE_MORE_TRY = {
+    FailureCode.SCRIPT_FAILED,
+    FailureCode.OUT_OF_MEMORY,
+    FailureCode.ENVIRONMENT_FAILED,
+    FailureCode.DATASET_MISMATCH,
+}
 
 
 PLATFORM_ONLY = {FailureCode.PLANNING_FAILED, FailureCode.DISPATCH_FAILED, FailureCode.LEASE_EXPIRED}

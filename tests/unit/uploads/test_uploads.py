@@ -7,6 +7,8 @@ import pytest
 
 from gpupool.clock import FixedClock
 from gpupool.errors import Conflict, CoreError, NotFound, StaleWrite, ValidationFailed
+from gpupool.idempotency.memory import MemoryIdempotencyStore
+from gpupool.idempotency.service import Once
 from gpupool.objects.memory import MemoryObjectStore
 from gpupool.uploads.memory import MemoryUploadStore
 from gpupool.uploads.model import Declaration, Declared, Upload, UploadKind, UploadStatus
@@ -27,7 +29,11 @@ class Desk:
         self.objects = MemoryObjectStore()
         self.clock = FixedClock()
         self.store = MemoryUploadStore(self.world)
-        self.uploads = Uploads(store=self.store, objects=self.objects, clock=self.clock)
+        self.once = Once(store=MemoryIdempotencyStore(self.world, self.clock), clock=self.clock)
+        self.uploads = self.over(self.store)
+
+    def over(self, store: MemoryUploadStore) -> Uploads:
+        return Uploads(store=store, objects=self.objects, once=self.once, clock=self.clock)
 
     def declare(self, body: bytes, kind: UploadKind = DATASET) -> Declared:
         digest = hashlib.sha256(body).hexdigest()
@@ -181,12 +187,12 @@ class _RacingStore(MemoryUploadStore):
 
 def test_two_finalize_calls_at_once_both_succeed(desk: Desk) -> None:
     upload = desk.send(ROWS)
-    racing = Uploads(store=_RacingStore(desk.world, UploadStatus.READY), objects=desk.objects, clock=desk.clock)
+    racing = desk.over(_RacingStore(desk.world, UploadStatus.READY))
     assert racing.finalize(ADA, DATASET, upload.id).status is UploadStatus.READY
 
 
 @pytest.mark.parametrize("outcome", [None, UploadStatus.DELETING])
 def test_finalizing_what_is_deleted_meanwhile_finds_nothing(desk: Desk, outcome: UploadStatus | None) -> None:
     upload = desk.send(ROWS)
-    racing = Uploads(store=_RacingStore(desk.world, outcome), objects=desk.objects, clock=desk.clock)
+    racing = desk.over(_RacingStore(desk.world, outcome))
     assert refused(racing.finalize, ADA, DATASET, upload.id).code == "DATASET_NOT_FOUND"

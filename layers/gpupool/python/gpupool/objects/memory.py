@@ -101,7 +101,8 @@ class MemoryObjectStore:
 
     def abort_multipart(self, key: str, *, upload_id: str) -> None:
         with self._lock:
-            self._multiparts.pop(upload_id, None)
+            if upload_id in self._multiparts and self._multiparts[upload_id].key == key:
+                del self._multiparts[upload_id]
 
     def put(self, key: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
         """What a client's upload leaves behind."""

@@ -14,7 +14,7 @@ class SignedPut:
 
 @dataclass(frozen=True, slots=True)
 class ObjectHead:
-    """A stored object; ``sha256`` (hex) is what the bucket verified on arrival, empty when it arrived without one or in parts."""
+    """A stored object; ``sha256`` (hex) is what the bucket verified on arrival, empty when it came in parts or without one."""
 
     size_bytes: int
     sha256: str

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from gpupool.units.model import Failure, LeaseState, NodeFault, Unit, UnitStatus, Worker
-from gpupool.wire.failures import Blame, FailureCode, blame_of, may_retry
+from gpupool.wire.failures import FailureCode, blame_of, may_retry, speaks_of_the_machine
 from gpupool.wire.units import Doorway, FailRequest, Lease, OutputFile, Progress
 from gpupool.wire.vocabulary import ArtifactKind, UnitRole
 
@@ -94,7 +94,7 @@ def _remembering(unit: Unit, code: FailureCode, *, at: datetime) -> Unit:
     A node's first drain costs it nothing, because its owner may want it back and be done soon. A machine that gives the same
     unit back again and again is ill.
     """
-    if unit.lease is None or blame_of(code) is Blame.USER:
+    if unit.lease is None or not speaks_of_the_machine(code):
         return unit
     node_id = unit.lease.node_id
     known = [fault.failures for fault in unit.faults if fault.node_id == node_id]

@@ -27,7 +27,7 @@ MAX_BYTES = {UploadKind.DATASET: 5_000_000_000, UploadKind.TRAINING_PACKAGE: 100
 
 @dataclass(frozen=True, slots=True)
 class Multipart:
-    """An upload in parts, all but the last of ``part_size_bytes``. ``id`` is the bucket's, for our own calls; it is told to nobody."""
+    """An upload in parts, all but the last of ``part_size_bytes``. ``id`` is the bucket's own; outside it is seen in URLs."""
 
     id: str
     part_size_bytes: int
@@ -35,7 +35,7 @@ class Multipart:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A declared object. ``sha256`` is hex: what the bucket enforced when the bytes arrived, or its owner's word (see ``proven``)."""
+    """A declared object. ``sha256`` is hex: what the bucket enforced on arrival, or its owner's word (see ``proven``)."""
 
     id: str
     customer_id: str

@@ -70,6 +70,12 @@ def blame_of(code: FailureCode) -> Blame:
     return Blame.PLATFORM if code in _PLATFORM_FAULTS else Blame.USER
 
 
+def speaks_of_the_machine(code: FailureCode) -> bool:
+    """Whether another machine should come first at the next attempt. A digest that does not fit is the user's fault only
+    when a second machine finds the same."""
+    return blame_of(code) is not Blame.USER or code is FailureCode.DATASET_MISMATCH
+
+
 def may_retry(code: FailureCode, *, attempt: int, max_attempts: int) -> bool:
     """Whether a unit that failed with ``code`` on its ``attempt``-th claim is offered again."""
     if code in _ENDS_AT_ONCE:
