@@ -2,10 +2,12 @@
 
 import hashlib
 import uuid
+from pathlib import Path
 
 import pytest
 
-from tests.stack.customers import Answer, Customer, Json, call
+from tests.stack import packages
+from tests.stack.customers import Answer, Customer, Json, call, check_books
 
 pytestmark = pytest.mark.stack
 
@@ -26,8 +28,8 @@ def whole() -> str:
     return digest.hexdigest()
 
 
-def declare(customer: Customer, *, key: str | None = None) -> Answer:
-    body = {"name": "zeros.bin", "size_bytes": SIZE, "sha256": whole()}
+def declare(customer: Customer, *, key: str | None = None, sha256: str | None = None) -> Answer:
+    body = {"name": "zeros.bin", "size_bytes": SIZE, "sha256": sha256 or whole()}
     return customer.ask("POST", "/datasets", body=body, headers={"Idempotency-Key": key} if key else None)
 
 
@@ -41,6 +43,17 @@ def signed(customer: Customer, dataset: Json, *numbers: int) -> list[Json]:
 
 def put(part: Json, content: bytes) -> int:
     return call(part["method"], part["url"], headers=part["headers"], content=content).status
+
+
+def ready(customer: Customer, *, sha256: str | None = None) -> Json:
+    """A dataset of all its parts; ``sha256`` other than the content's own is a lie."""
+    dataset: Json = declare(customer, sha256=sha256).body
+    for part in signed(customer, dataset, *range(1, PARTS_TOTAL + 1)):
+        assert put(part, piece(part["part_number"])) == 200
+    answer = customer.finalize("datasets", dataset)
+    assert answer.status == 200, answer
+    found: Json = answer.body
+    return found
 
 
 def arrived(customer: Customer, dataset: Json) -> list[Json]:
@@ -92,3 +105,24 @@ def test_a_part_takes_its_own_bytes_and_no_others(customer: Customer) -> None:
     assert put(last, REST) == 200
     assert customer.ask("DELETE", f"/datasets/{dataset['id']}").status == 204
     assert put(last, REST) == 404
+
+
+@pytest.mark.usefixtures("machines")
+def test_a_job_trains_on_what_arrived_in_parts(customer: Customer, desk: Path) -> None:
+    package = customer.upload("training-packages", packages.script(packages.TRAIN), desk)
+    job = customer.ended(customer.submit(customer.wish(package, ready(customer))))
+    assert job["status"] == "completed", job
+    check_books(customer, job)
+
+
+@pytest.mark.usefixtures("machines")
+def test_a_lie_about_the_whole_ends_the_job_for_its_owner_to_see_and_costs_nothing(customer: Customer, desk: Path) -> None:
+    package = customer.upload("training-packages", packages.script(packages.TRAIN), desk)
+    before = customer.balance()
+    job = customer.ended(customer.submit(customer.wish(package, ready(customer, sha256="0" * 64))))
+    assert job["status"] == "failed", job
+    assert (job["failure"]["code"], job["failure"]["blame"]) == ("DATASET_MISMATCH", "user")
+    assert "0" * 64 in job["failure"]["message"]
+    (first,) = (unit for unit in customer.client.units(job["id"]) if unit["status"] == "failed")
+    assert first["attempt"] == 2, "a second machine was asked before its owner was blamed"
+    assert customer.balance() == before
