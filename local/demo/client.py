@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,22 +25,33 @@ class CustomerClient:
 
     def upload(self, collection: str, path: Path, *, name: str, content_type: str) -> Json:
         """Declares, uploads and finalizes one file; ``collection`` is datasets or training-packages."""
-        content = path.read_bytes()
-        declared = self._call(
-            "POST",
-            f"/{collection}",
-            body={
-                "name": name,
-                "size_bytes": len(content),
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "content_type": content_type,
-            },
-        )
-        target = declared["upload"]
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = path.stat().st_size
+        body = {"name": name, "size_bytes": size, "sha256": digest, "content_type": content_type}
+        declared = self._call("POST", f"/{collection}", body=body, headers={"Idempotency-Key": str(uuid.uuid4())})
+        if declared["upload"]["method"] == "MULTIPART":
+            self._send_parts(f"/{collection}/{declared['id']}", declared["upload"], path)
+        else:
+            self._put(declared["upload"], path.read_bytes(), what=name)
+        return self._call("POST", f"/{collection}/{declared['id']}/finalize")
+
+    def _send_parts(self, resource: str, how: Json, path: Path) -> None:
+        """Every part that has not arrived yet, one URL at a time so that none grows old."""
+        there = {part["part_number"] for part in self._all(f"{resource}/parts")}
+        with path.open("rb") as file:
+            for number in range(1, how["parts_total"] + 1):
+                content = file.read(how["part_size_bytes"])
+                if number in there:
+                    continue
+                wish = {"part_number": number, "sha256": hashlib.sha256(content).hexdigest()}
+                (part,) = self._call("POST", f"{resource}/parts", body={"parts": [wish]})["parts"]
+                self._put(part, content, what=f"part {number} of {path.name}")
+
+    def _put(self, target: Json, content: bytes, *, what: str) -> None:
         answer = self._http.request(target["method"], target["url"], body=content, headers=target["headers"])
         if answer.status != 200:
-            raise ApiError(f"upload of {name}: {answer.status} {answer.data[:300].decode(errors='replace')}")
-        return self._call("POST", f"/{collection}/{declared['id']}/finalize")
+            raise ApiError(f"upload of {what}: {answer.status} {answer.data[:300].decode(errors='replace')}")
 
     def submit(self, job: Json, *, idempotency_key: str) -> Json:
         return self._call("POST", "/training-jobs", body=job, headers={"Idempotency-Key": idempotency_key})

@@ -45,8 +45,8 @@ def put(part: Json, content: bytes) -> int:
     return call(part["method"], part["url"], headers=part["headers"], content=content).status
 
 
-def ready(customer: Customer, *, sha256: str | None = None) -> Json:
-    """A dataset of all its parts; ``sha256`` other than the content's own is a lie."""
+def ready(customer: Customer, *, sha256: str) -> Json:
+    """A dataset of all its parts under a digest that may be a lie."""
     dataset: Json = declare(customer, sha256=sha256).body
     for part in signed(customer, dataset, *range(1, PARTS_TOTAL + 1)):
         assert put(part, piece(part["part_number"])) == 200
@@ -110,7 +110,12 @@ def test_a_part_takes_its_own_bytes_and_no_others(customer: Customer) -> None:
 @pytest.mark.usefixtures("machines")
 def test_a_job_trains_on_what_arrived_in_parts(customer: Customer, desk: Path) -> None:
     package = customer.upload("training-packages", packages.script(packages.TRAIN), desk)
-    job = customer.ended(customer.submit(customer.wish(package, ready(customer))))
+    file = desk / "zeros.bin"
+    with file.open("wb") as zeros:
+        zeros.truncate(SIZE)
+    dataset = customer.client.upload("datasets", file, name=file.name, content_type="application/octet-stream")
+    assert dataset["multipart"]["parts_total"] == PARTS_TOTAL
+    job = customer.ended(customer.submit(customer.wish(package, dataset)))
     assert job["status"] == "completed", job
     check_books(customer, job)
 

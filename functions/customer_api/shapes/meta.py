@@ -1,5 +1,7 @@
 """What a client may know before it signs in."""
 
+from pydantic import Field
+
 from functions.customer_api.shapes.base import Answers, Count, Error, Shape
 
 
@@ -34,6 +36,7 @@ class Pagination(Shape):
 class UploadLimits(Shape):
     dataset_max_bytes: Count
     training_package_max_bytes: Count
+    multipart_above_bytes: Count = Field(description="larger datasets go in parts")
 
 
 class Config(Shape):
