@@ -16,6 +16,7 @@ from functions.customer_api.routes import (
     training_jobs,
     training_packages,
     usage,
+    webhooks,
 )
 from functions.customer_api.turnstile import Turnstile
 from gpupool.http.envelope import install_error_handlers
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from gpupool.bootstrap import CustomerCore
 
 # The busiest first: routes are tried in this order.
-_ROOMS = (training_jobs, job_history, datasets, training_packages, usage, auth, api_keys, meta)
+_ROOMS = (training_jobs, job_history, datasets, training_packages, usage, webhooks, auth, api_keys, meta)
 
 
 def create_app(core: "Callable[[], CustomerCore]") -> FastAPI:

@@ -20,6 +20,9 @@ from gpupool.ports import AwsPorts, Ports
 from gpupool.settings import Settings, settings
 from gpupool.units.service import Leases
 from gpupool.uploads.service import Uploads
+from gpupool.webhooks.deliverer import Deliverer, Sweep
+from gpupool.webhooks.fan_out import FanOut
+from gpupool.webhooks.service import Webhooks
 from gpupool.workflow.dead_letters import DeadLetters
 from gpupool.workflow.outbox import Outbox
 from gpupool.workflow.service import TrainingWorkflow
@@ -37,6 +40,7 @@ class CustomerCore:
     logs: Logs
     credits: Credits
     limits: Limits
+    webhooks: Webhooks
     allowance: Allowance
     cursors: Cursors
     clock: Clock
@@ -63,6 +67,7 @@ def build_customer_core(ports: Ports) -> CustomerCore:
         jobs=jobs,
         logs=Logs(jobs=jobs, units=ports.units, objects=ports.objects),
         limits=build_limits(ports),
+        webhooks=build_webhooks(ports),
         credits=build_credits(ports),
         cursors=Cursors(secret=ports.signing_secret, clock=ports.clock),
         clock=ports.clock,
@@ -191,6 +196,32 @@ def build_outbox(ports: Ports) -> Outbox:
     )
 
 
+def build_fan_out(ports: Ports) -> FanOut:
+    return FanOut(store=ports.webhooks, artifacts=ports.artifacts, queue=ports.webhook_queue, clock=ports.clock)
+
+
+def build_webhooks(ports: Ports) -> Webhooks:
+    return Webhooks(
+        store=ports.webhooks,
+        fan_out=build_fan_out(ports),
+        queue=ports.webhook_queue,
+        once=build_once(ports),
+        random_hex=ports.random_hex,
+        insecure_hosts=ports.settings.webhook_insecure_hosts,
+        clock=ports.clock,
+    )
+
+
+def build_deliverer(ports: Ports) -> Deliverer:
+    return Deliverer(
+        store=ports.webhooks, queue=ports.webhook_queue, sender=ports.sender, jitter=ports.jitter, clock=ports.clock
+    )
+
+
+def build_sweep(ports: Ports) -> Sweep:
+    return Sweep(store=ports.webhooks, queue=ports.webhook_queue, clock=ports.clock)
+
+
 def build_dead_letters(ports: Ports) -> DeadLetters:
     return DeadLetters(units=ports.units, queue=ports.queue, clock=ports.clock)
 
@@ -219,6 +250,21 @@ def workflow() -> TrainingWorkflow:
 @cache
 def outbox() -> Outbox:
     return build_outbox(ports())
+
+
+@cache
+def fan_out() -> FanOut:
+    return build_fan_out(ports())
+
+
+@cache
+def deliverer() -> Deliverer:
+    return build_deliverer(ports())
+
+
+@cache
+def sweep() -> Sweep:
+    return build_sweep(ports())
 
 
 @cache

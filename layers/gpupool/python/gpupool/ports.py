@@ -1,6 +1,7 @@
 """The adapters behind every port, as two sets: AWS, and memory. A set builds an adapter when it is first asked for, so a
 function that lacks a table's name only fails if it touches that table."""
 
+import random
 import secrets
 from collections.abc import Callable
 from functools import cached_property
@@ -24,6 +25,9 @@ from gpupool.settings import Settings
 from gpupool.transitions.store import Transitions
 from gpupool.units.store import UnitStore
 from gpupool.uploads.store import UploadStore
+from gpupool.webhooks.queue import DeliveryQueue
+from gpupool.webhooks.sender import Sender
+from gpupool.webhooks.store import WebhookStore
 from gpupool.workflow.executions import Executions
 
 
@@ -65,6 +69,14 @@ class Ports(Protocol):
     @property
     def queue_urls(self) -> QueueUrls: ...
     @property
+    def webhooks(self) -> WebhookStore: ...
+    @property
+    def webhook_queue(self) -> DeliveryQueue: ...
+    @property
+    def sender(self) -> Sender: ...
+    @property
+    def jitter(self) -> Callable[[], float]: ...
+    @property
     def executions(self) -> Executions: ...
     @property
     def issuer(self) -> CredentialIssuer: ...
@@ -83,6 +95,7 @@ class AwsPorts:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self.random_hex: Callable[[int], str] = secrets.token_hex
+        self.jitter: Callable[[], float] = random.random
 
     @cached_property
     def accounts(self) -> AccountStore:
@@ -195,6 +208,27 @@ class AwsPorts:
         from gpupool.dispatch.sqs import SqsQueue
 
         return SqsQueue(aws.sqs(), self.queue_urls)
+
+    @cached_property
+    def webhooks(self) -> WebhookStore:
+        from gpupool import aws
+        from gpupool.webhooks.dynamo import DynamoWebhookStore
+
+        names = {"webhooks_table": self._table("webhooks"), "deliveries_table": self._table("deliveries")}
+        return DynamoWebhookStore(aws.dynamodb(), **names)
+
+    @cached_property
+    def webhook_queue(self) -> DeliveryQueue:
+        from gpupool import aws
+        from gpupool.webhooks.sqs import SqsDeliveryQueue
+
+        return SqsDeliveryQueue(aws.sqs(), self.settings.require("webhook_queue_url"))
+
+    @cached_property
+    def sender(self) -> Sender:
+        from gpupool.webhooks.https import PinnedSender
+
+        return PinnedSender(insecure_hosts=self.settings.webhook_insecure_hosts)
 
     @cached_property
     def executions(self) -> Executions:

@@ -7,6 +7,8 @@ from functools import cache
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_JSON = frozenset({"queue_urls", "webhook_insecure_hosts"})
+
 
 class Settings(BaseModel):
     """A function gets only the variables it needs; reading one it was not given fails with that name."""
@@ -25,11 +27,16 @@ class Settings(BaseModel):
     idempotency_table: str = ""
     events_table: str = ""
     limits_table: str = ""
+    webhooks_table: str = ""
+    deliveries_table: str = ""
     bucket: str = ""
     queue_urls: dict[str, str] = Field(default_factory=dict)
     state_machine_arn: str = ""
     node_role_arn: str = ""
     signing_secret_arn: str = ""
+    webhook_queue_url: str = ""
+    # Receivers that may be private and plain HTTP; only the local stage names any.
+    webhook_insecure_hosts: frozenset[str] = frozenset()
     lease_seconds: int = Field(default=60, ge=2)
     heartbeat_seconds: int = Field(default=15, ge=1)
     # As published: per customer, and sign-ins per network address.
@@ -44,12 +51,12 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
-        """Reads the variables named like the fields, upper-case; QUEUE_URLS is a JSON object."""
+        """Reads the variables named like the fields, upper-case; QUEUE_URLS and WEBHOOK_INSECURE_HOSTS are JSON."""
         values: dict[str, object] = {}
         for name in cls.model_fields:
             raw = environment.get(name.upper())
             if raw:
-                values[name] = json.loads(raw) if name == "queue_urls" else raw
+                values[name] = json.loads(raw) if name in _JSON else raw
         return cls.model_validate(values)
 
     def require(self, name: str) -> str:

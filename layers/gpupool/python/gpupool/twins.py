@@ -20,6 +20,7 @@ from gpupool.transitions.memory import MemoryTransitions
 from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Pool
 from gpupool.uploads.memory import MemoryUploadStore
+from gpupool.webhooks.memory import MemoryDeliveryQueue, MemorySender, MemoryWebhookStore
 from gpupool.wire.vocabulary import CapabilityClass
 from gpupool.workflow.memory import MemoryExecutions
 from gpupool.world import World
@@ -59,6 +60,10 @@ class MemoryPorts:
         self.transitions = MemoryTransitions(self.world, clock)
         self.objects = MemoryObjectStore()
         self.queue = MemoryQueue(urls=self.queue_urls, clock=clock)
+        self.webhooks = MemoryWebhookStore(self.world)
+        self.webhook_queue = MemoryDeliveryQueue(clock)
+        self.sender = MemorySender()
+        self.jitter: Callable[[], float] = lambda: 0.0
         self.executions = MemoryExecutions()
         self.issuer = MemoryIssuer(clock)
         self.signing_secret: Callable[[], bytes] = lambda: b"a secret for one process"

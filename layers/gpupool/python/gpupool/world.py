@@ -11,6 +11,7 @@ from gpupool.ledger.model import Balance, Transfer
 from gpupool.limits.model import Quota
 from gpupool.units.model import Unit
 from gpupool.uploads.model import Upload
+from gpupool.webhooks.model import Delivery, Endpoint
 
 
 @dataclass
@@ -31,3 +32,5 @@ class World:
     idempotency: dict[str, Any] = field(default_factory=dict)
     buckets: dict[str, int] = field(default_factory=dict)
     quotas: dict[str, Quota] = field(default_factory=dict)
+    webhooks: dict[str, dict[str, Endpoint]] = field(default_factory=dict)
+    deliveries: dict[str, dict[str, Delivery]] = field(default_factory=dict)

@@ -26,6 +26,8 @@ class EventType(StrEnum):
     UNIT_CANCELLED = "unit.cancelled"
     ARTIFACT_READY = "artifact.ready"
     CREDITS_LOW = "credits.low"
+    # Sent on request to one endpoint; in no timeline.
+    WEBHOOK_TEST = "webhook.test"
 
 
 SUBSCRIBABLE = frozenset(

@@ -12,7 +12,7 @@ from gpupool.events.model import EventType
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one customer wants to be told about ``events``. Secrets are ``whsec_`` and base64, as Standard Webhooks has them."""
+    """Where one customer wants to be told about ``events``. Secrets are ``whsec_`` and base64, as in Standard Webhooks."""
 
     id: str
     customer_id: str
@@ -25,10 +25,19 @@ class Endpoint:
     previous_secret: str | None = field(default=None, repr=False)
     # Until then the previous secret signs too.
     previous_secret_expires_at: datetime | None = None
+    # Names the request that rotated last, so that its repeat does not rotate again.
+    rotation_id: str | None = None
     disabled_at: datetime | None = None
     disabled_reason: str | None = None
     # The sequence number of the delivery that was made last; 0 before the first.
     last_sequence: int = 0
+
+    def secrets_at(self, now: datetime) -> tuple[str, ...]:
+        """What signs a message now, the current secret first."""
+        expires = self.previous_secret_expires_at
+        if self.previous_secret is None or expires is None or expires <= now:
+            return (self.secret,)
+        return self.secret, self.previous_secret
 
 
 class DeliveryStatus(StrEnum):
@@ -73,4 +82,6 @@ class Delivery:
     attempts_made: int = 0
     attempts: tuple[Attempt, ...] = ()
     delivered_at: datetime | None = None
+    # Why it failed for good, in a sentence.
+    reason: str | None = None
     version: int = 1

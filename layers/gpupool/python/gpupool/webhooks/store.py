@@ -39,5 +39,5 @@ class WebhookStore(Protocol):
     def replace_delivery(self, delivery: Delivery) -> Delivery:
         """Writes ``delivery`` over the version it was made from and returns it with the next one; StaleWrite otherwise."""
 
-    def due(self, *, before: datetime, limit: int) -> tuple[Delivery, ...]:
-        """Pending deliveries whose attempt was due before then, the most overdue first; may lag by moments."""
+    def due(self, *, within_seconds: int, now: datetime, limit: int) -> tuple[Delivery, ...]:
+        """Pending deliveries whose attempt is due within so many seconds, the most overdue first; may lag by moments."""

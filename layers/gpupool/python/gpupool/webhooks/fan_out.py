@@ -1,0 +1,103 @@
+"""One event becomes a delivery to every endpoint that asked for it. Doing it twice is doing it once."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from gpupool.artifacts.model import Artifact
+from gpupool.artifacts.store import ArtifactStore
+from gpupool.clock import Clock
+from gpupool.errors import AlreadyExists, StaleWrite
+from gpupool.events.model import Event, EventType
+from gpupool.webhooks.model import Delivery, Endpoint
+from gpupool.webhooks.queue import DeliveryQueue, ref_of
+from gpupool.webhooks.store import WebhookStore
+
+MAX_ENDPOINTS = 20
+
+
+class FanOut:
+    def __init__(self, *, store: WebhookStore, artifacts: ArtifactStore, queue: DeliveryQueue, clock: Clock) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._queue = queue
+        self._clock = clock
+
+    def publish(self, event: Event) -> None:
+        """Enqueues and rings for each endpoint that wants the event or what follows from it."""
+        endpoints = self._store.endpoints(event.customer_id, limit=MAX_ENDPOINTS, key=None).items
+        awake = [endpoint for endpoint in endpoints if endpoint.disabled_at is None]
+        for endpoint in awake:
+            if event.type in endpoint.events:
+                self.enqueue(endpoint, event)
+        waiting = [endpoint for endpoint in awake if EventType.ARTIFACT_READY in endpoint.events]
+        if waiting and event.type is EventType.UNIT_COMPLETED:
+            for ready in _ready(event, self._artifacts.of_unit(str(event.data["unit_id"]))):
+                for endpoint in waiting:
+                    self.enqueue(endpoint, ready)
+
+    def enqueue(self, endpoint: Endpoint, event: Event) -> Delivery:
+        """The event's delivery to this endpoint, with a message for its first attempt.
+
+        The message goes out even if the delivery was there: whoever wrote it may have died before sending it.
+        """
+        current: Endpoint | None = endpoint
+        while current is not None:
+            delivery = delivery_of(event, current, now=self._clock.now())
+            try:
+                self._store.enqueue(delivery)
+            except AlreadyExists:
+                delivery = self._store.delivery(endpoint.id, delivery.id) or delivery
+            except StaleWrite:
+                current = self._store.endpoint(endpoint.customer_id, endpoint.id)
+                continue
+            if delivery.due_at is not None:
+                self._queue.ring(ref_of(delivery))
+            return delivery
+        return delivery_of(event, endpoint, now=self._clock.now())
+
+
+def delivery_of(event: Event, endpoint: Endpoint, *, now: datetime) -> Delivery:
+    """The next delivery to the endpoint. Its id is that of event and endpoint, whatever its place in the sequence."""
+    named = hashlib.sha256(f"{endpoint.id}\0{event.id}".encode()).hexdigest()
+    sequence = endpoint.last_sequence + 1
+    return Delivery(
+        id=f"msg_{named[:32]}",
+        endpoint_id=endpoint.id,
+        customer_id=event.customer_id,
+        event_id=event.id,
+        event_type=event.type,
+        sequence=sequence,
+        body=body_of(event, sequence=sequence),
+        created_at=now,
+        due_at=now,
+    )
+
+
+def body_of(event: Event, *, sequence: int) -> str:
+    """The text that is signed and sent."""
+    content: dict[str, Any] = {
+        "type": event.type,
+        "id": event.id,
+        "timestamp": event.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "sequence": sequence,
+        "data": {"job_id": event.job_id or None, **event.data},
+    }
+    return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def _ready(event: Event, artifacts: Iterable[Artifact]) -> Iterable[Event]:
+    """What a completed unit made, as events of their own."""
+    for artifact in artifacts:
+        told = {
+            "artifact_id": artifact.id,
+            "unit_id": artifact.unit_id,
+            "kind": str(artifact.kind),
+            "name": artifact.name,
+            "size_bytes": artifact.size_bytes,
+            "sha256": artifact.sha256,
+        }
+        yield replace(event, id=f"artifact.ready#{artifact.id}", type=EventType.ARTIFACT_READY, data=told)

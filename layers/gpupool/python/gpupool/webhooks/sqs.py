@@ -1,0 +1,19 @@
+"""The queue of attempts on SQS."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from gpupool.webhooks.queue import AttemptRef
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+
+class SqsDeliveryQueue:
+    def __init__(self, client: "SQSClient", queue_url: str) -> None:
+        self._client = client
+        self._queue_url = queue_url
+
+    def ring(self, ref: AttemptRef, *, delay_seconds: int = 0) -> None:
+        self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(asdict(ref)), DelaySeconds=delay_seconds)
