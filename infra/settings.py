@@ -57,6 +57,11 @@ class StageSettings:
         """Whether tables and buckets outlive the stack. Only the laptop's do not."""
         return self.stage != LOCAL
 
+    @property
+    def insecure_receivers(self) -> dict[str, str]:
+        """Webhook receivers that may be private and plain HTTP: those of a developer's own machine, and nobody else's."""
+        return {"WEBHOOK_INSECURE_HOSTS": '["127.0.0.1", "localhost"]'} if self.stage == LOCAL else {}
+
     def name(self, plain: str) -> str:
         """The physical name of a resource in this deployment."""
         return f"{self.name_prefix}{plain}"

@@ -4,7 +4,7 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from infra.constructs.artifact_bucket import ArtifactBucket
-from infra.constructs.event_sources import JOB_WRITTEN, UNIT_WRITTEN, EventSources
+from infra.constructs.event_sources import EVENT_WRITTEN, JOB_WRITTEN, UNIT_WRITTEN, EventSources
 from infra.constructs.http_api import FrontDoor
 from infra.constructs.job_queues import JobQueues
 from infra.constructs.monitoring import Monitoring, Watched
@@ -13,6 +13,7 @@ from infra.constructs.rooms import Rooms
 from infra.constructs.secrets import SigningSecret
 from infra.constructs.tables import Tables
 from infra.constructs.training_workflow import TrainingWorkflow, WorkflowRooms
+from infra.constructs.webhook_queue import WebhookQueue
 from infra.settings import StageSettings
 
 
@@ -44,6 +45,9 @@ class GpuPoolStack(Stack):
             },
             otherwise=self.rooms.customer_api,
         )
+        self.webhooks = WebhookQueue(
+            self, "Webhooks", settings=settings, sender=self.rooms.deliver_webhook, sweep=self.rooms.sweep_webhooks
+        )
         self._grant_tables()
         self._grant_bucket_and_secret()
         self._grant_messages()
@@ -54,6 +58,7 @@ class GpuPoolStack(Stack):
     def _grant_tables(self) -> None:
         self._grant_accounts_and_money()
         self._grant_events()
+        self._grant_webhooks()
         rooms, jobs, units = self.rooms, self.tables["jobs"], self.tables["units"]
         jobs.let_read_and_write(rooms.customer_api, rooms.plan_job, rooms.advance_job, rooms.close_job, rooms.on_unit_written)
         jobs.let_query_indexes(rooms.customer_api)
@@ -71,6 +76,23 @@ class GpuPoolStack(Stack):
         rooms.on_job_written.know({units.variable: units.name})
         # Likewise: the steps share one core, and only the plan reads a package.
         rooms.advance_job.know({self.tables["uploads"].variable: self.tables["uploads"].name})
+
+    def _grant_webhooks(self) -> None:
+        """The sender talks to strangers, so it gets least: two tables, and the queue."""
+        rooms, endpoints, deliveries = self.rooms, self.tables["webhooks"], self.tables["deliveries"]
+        endpoints.let_read_and_write(rooms.customer_api)
+        endpoints.let_delete(rooms.customer_api)
+        endpoints.let_read(rooms.on_event_written, rooms.deliver_webhook)
+        endpoints.let_update(rooms.on_event_written, rooms.deliver_webhook)
+        deliveries.let_read(rooms.customer_api, rooms.on_event_written, rooms.deliver_webhook)
+        deliveries.let_put(rooms.customer_api, rooms.on_event_written, rooms.deliver_webhook)
+        deliveries.let_query_indexes(rooms.customer_api, only="by_sequence")
+        deliveries.let_query_indexes(rooms.sweep_webhooks, only="by_due")
+        # Built with the store of both tables; only deliveries are swept.
+        rooms.sweep_webhooks.know({endpoints.variable: endpoints.name})
+        self.webhooks.let_send(rooms.customer_api, rooms.on_event_written)
+        for function in (rooms.customer_api, rooms.deliver_webhook):
+            function.know(self.settings.insecure_receivers)
 
     def _grant_accounts_and_money(self) -> None:
         customer, node, close = self.rooms.customer_api, self.rooms.node_api, self.rooms.close_job
@@ -123,6 +145,7 @@ class GpuPoolStack(Stack):
         self.sources = EventSources(self, "Sources", settings=self.settings)
         self.sources.stream(self.tables["jobs"], self.rooms.on_job_written, filters=JOB_WRITTEN)
         self.sources.stream(self.tables["units"], self.rooms.on_unit_written, filters=UNIT_WRITTEN)
+        self.sources.stream(self.tables["events"], self.rooms.on_event_written, filters=EVENT_WRITTEN)
         self.sources.stopped_executions(self.workflow, self.rooms.close_job)
         self.sources.dead_letters(self.queues.dead_letters, self.rooms.on_dead_letter)
 
@@ -130,7 +153,8 @@ class GpuPoolStack(Stack):
         rooms = self.rooms
         watched = Watched(
             rooms=rooms.all,
-            streams=[rooms.on_job_written, rooms.on_unit_written],
+            streams=[rooms.on_job_written, rooms.on_unit_written, rooms.on_event_written],
+            webhooks=self.webhooks,
             queues=self.queues,
             sources=self.sources,
             workflow=self.workflow,
@@ -145,6 +169,7 @@ class GpuPoolStack(Stack):
             **self.tables.variables,
             **self.bucket.variables,
             **self.queues.variables,
+            **self.webhooks.variables,
             **self.workflow.variables,
             **self.nodes.variables,
             **self.secret.variables,

@@ -47,6 +47,8 @@ UNIT_WRITTEN: Filters = [
     _change(old={"status": ["running"]}, new={"status": ["cancelled"]}),
 ]
 
+EVENT_WRITTEN: Filters = [lambda_.FilterCriteria.filter({"eventName": ["INSERT"]})]
+
 
 class EventSources(Construct):
     """The mappings, and the queue that keeps what could not be delivered."""

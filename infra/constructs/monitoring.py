@@ -17,6 +17,7 @@ from infra.constructs.function import RoomFunction
 from infra.constructs.http_api import FrontDoor
 from infra.constructs.job_queues import JobQueues
 from infra.constructs.training_workflow import TrainingWorkflow
+from infra.constructs.webhook_queue import WebhookQueue
 from infra.settings import StageSettings
 
 _PERIOD = Duration.minutes(5)
@@ -31,6 +32,7 @@ class Watched:
     rooms: list[RoomFunction]
     streams: list[RoomFunction]
     queues: JobQueues
+    webhooks: WebhookQueue
     sources: EventSources
     workflow: TrainingWorkflow
     door: FrontDoor
@@ -69,6 +71,8 @@ class Monitoring(Construct):
         for queue in watched.queues.all:
             why = "Dead letters are not being decided: see the on_dead_letter function."
             yield self._above(f"{queue.name}-dead-letters", _depth(queue.dead_letters), why, periods=3)
+        why = "Attempts to deliver webhooks failed on our side; the sweep rings for them again. See the function's log."
+        yield self._above("webhooks-dead-letters", _depth(watched.webhooks.dead_letters), why)
         why = "A stream record was given up: what follows from that write has not happened. See the runbook."
         yield self._above("undelivered", _depth(watched.sources.undelivered), why)
         machine = watched.workflow.machine
@@ -107,8 +111,12 @@ class Monitoring(Construct):
             "Latency": [api.metric_latency(statistic="p50"), api.metric_latency(statistic="p99")],
             "Jobs": [machine.metric_started(), machine.metric_succeeded(), machine.metric_failed(), machine.metric_timed_out()],
             "Units waiting": [_depth(queue.queue) for queue in watched.queues.all],
+            "Webhook attempts": [_depth(watched.webhooks.queue)],
             "Longest wait": [queue.queue.metric_approximate_age_of_oldest_message() for queue in watched.queues.all],
-            "Dead letters": [_depth(queue) for queue in (*watched.queues.dead_letters, watched.sources.undelivered)],
+            "Dead letters": [
+                _depth(queue)
+                for queue in (*watched.queues.dead_letters, watched.webhooks.dead_letters, watched.sources.undelivered)
+            ],
             "Function errors": [function.metric_errors() for function in functions],
             "Function durations": [function.metric_duration(statistic="p99") for function in functions],
             "Function throttles": [function.metric_throttles() for function in functions],

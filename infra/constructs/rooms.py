@@ -12,6 +12,8 @@ from infra.settings import StageSettings
 _API = FunctionSize(memory_mb=1024, timeout_seconds=20)
 _STEP = FunctionSize(memory_mb=512, timeout_seconds=60)
 _EVENT = FunctionSize(memory_mb=512, timeout_seconds=60)
+# A batch of five receivers, each of which may take as long as a request may.
+_SENDER = FunctionSize(memory_mb=256, timeout_seconds=150)
 
 
 class Rooms(Construct):
@@ -36,6 +38,9 @@ class Rooms(Construct):
         self.close_job = RoomFunction(self, "close_job", kit=kit, size=_STEP)
         self.on_job_written = RoomFunction(self, "on_job_written", kit=kit, size=_EVENT)
         self.on_unit_written = RoomFunction(self, "on_unit_written", kit=kit, size=_EVENT)
+        self.on_event_written = RoomFunction(self, "on_event_written", kit=kit, size=_EVENT)
+        self.deliver_webhook = RoomFunction(self, "deliver_webhook", kit=kit, size=_SENDER)
+        self.sweep_webhooks = RoomFunction(self, "sweep_webhooks", kit=kit, size=_EVENT)
         self.on_dead_letter = RoomFunction(self, "on_dead_letter", kit=kit, size=_EVENT)
         self.common_variables = {**common_variables("operator", settings=settings), **lease, **limits, **told}
 

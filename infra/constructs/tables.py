@@ -51,6 +51,13 @@ SPECS = (
     TableSpec("idempotency", Key("pk"), {}, ttl=True),
     TableSpec("events", Key("job_id", "event_key"), {}, stream=True),
     TableSpec("limits", Key("pk"), {}, ttl=True),
+    TableSpec("webhooks", Key("customer_id", "id"), {}),
+    TableSpec(
+        "deliveries",
+        Key("endpoint_id", "delivery_id"),
+        {"by_sequence": Key("endpoint_id", "sequence_key"), "by_due": Key("due_shard", "due_at")},
+        ttl=True,
+    ),
 )
 
 
@@ -115,9 +122,12 @@ class PoolTable(Construct):
             function.know({self.variable: self.name})
             function.allow(["dynamodb:UpdateItem"], on=[self.table.table_arn])
 
-    def let_query_indexes(self, *functions: RoomFunction) -> None:
+    def let_query_indexes(self, *functions: RoomFunction, only: str | None = None) -> None:
+        """Queries of every index, or of one."""
+        names = self._spec.indexes if only is None else (only,)
         for function in functions:
-            function.allow(["dynamodb:Query"], on=[f"{self.table.table_arn}/index/{name}" for name in self._spec.indexes])
+            function.know({self.variable: self.name})
+            function.allow(["dynamodb:Query"], on=[f"{self.table.table_arn}/index/{name}" for name in names])
 
     def let_delete(self, *functions: RoomFunction) -> None:
         """Only for what may be forgotten: sessions, keys, uploads, used codes. Jobs, units and entries never are."""

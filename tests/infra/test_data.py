@@ -7,7 +7,7 @@ from tests.infra.synthesised import Properties, Synthesised
 from tests.support.tables import TABLES
 
 WITH_STREAM = {"jobs", "units", "events"}
-WITH_TTL = {"keys", "nodes", "idempotency", "limits"}
+WITH_TTL = {"keys", "nodes", "idempotency", "limits", "deliveries"}
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -45,6 +45,10 @@ EXPECTED: dict[str, Grants] = {
         "Table:ledger/index/by_time": {"dynamodb:Query"},
         "Table:idempotency": READ_WRITE | TOGETHER,
         "Table:limits": READ_WRITE | TOGETHER,
+        "Table:webhooks": READ_WRITE_DELETE,
+        "Table:deliveries": READ | PUT,
+        "Table:deliveries/index/by_sequence": {"dynamodb:Query"},
+        "Queue:gpupool-webhooks": {"sqs:SendMessage"},
         "Table:events": READ,
         "artifact bucket": {"s3:ListBucket"},
         "artifact bucket/customers/*": {
@@ -108,6 +112,25 @@ EXPECTED: dict[str, Grants] = {
         MACHINE: {"states:SendTaskSuccess"},
         **_on_job_queues("sqs:SendMessage"),
         **SEND_UNDELIVERED,
+    },
+    "on_event_written": {
+        "*": TRACE | LIST_STREAMS,
+        "Table:events:stream": STREAM,
+        "Table:webhooks": READ | {"dynamodb:UpdateItem"},
+        "Table:deliveries": READ | PUT,
+        "Queue:gpupool-webhooks": {"sqs:SendMessage"},
+        **SEND_UNDELIVERED,
+    },
+    "deliver_webhook": {
+        "*": TRACE,
+        "Table:webhooks": READ | {"dynamodb:UpdateItem"},
+        "Table:deliveries": READ | PUT,
+        "Queue:gpupool-webhooks": CONSUME | {"sqs:SendMessage"},
+    },
+    "sweep_webhooks": {
+        "*": TRACE,
+        "Table:deliveries/index/by_due": {"dynamodb:Query"},
+        "Queue:gpupool-webhooks": {"sqs:SendMessage"},
     },
     "on_dead_letter": {
         "*": TRACE,

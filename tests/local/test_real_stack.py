@@ -61,7 +61,7 @@ def test_tables_have_the_ttl_that_the_template_names(up: LocalStack) -> None:
     }
 
     kept = {table: ttl["AttributeName"] for table, ttl in described.items() if ttl["TimeToLiveStatus"] == "ENABLED"}
-    assert kept == dict.fromkeys(("keys", "nodes", "idempotency", "limits"), "expires_at_epoch")
+    assert kept == dict.fromkeys(("keys", "nodes", "idempotency", "limits", "deliveries"), "expires_at_epoch")
 
 
 def test_env_file_holds_what_the_fixture_has_and_is_private(up: LocalStack) -> None:

@@ -24,6 +24,9 @@ _CACHED = (
     bootstrap.workflow,
     bootstrap.outbox,
     bootstrap.dead_letters,
+    bootstrap.fan_out,
+    bootstrap.deliverer,
+    bootstrap.sweep,
 )
 
 
@@ -57,6 +60,7 @@ def _environment(queue_urls: dict[str, str]) -> dict[str, str]:
         "STAGE": "test",
         "BUCKET": BUCKET,
         "QUEUE_URLS": json.dumps(queue_urls),
+        "WEBHOOK_QUEUE_URL": aws.sqs().create_queue(QueueName="gpupool-webhooks")["QueueUrl"],
         "NODE_ROLE_ARN": "arn:aws:iam::123456789012:role/gpupool-node",
     }
 

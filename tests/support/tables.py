@@ -19,6 +19,12 @@ TABLES: dict[str, tuple[str, str | None, dict[str, tuple[str, str]]]] = {
     "idempotency": ("pk", None, {}),
     "events": ("job_id", "event_key", {}),
     "limits": ("pk", None, {}),
+    "webhooks": ("customer_id", "id", {}),
+    "deliveries": (
+        "endpoint_id",
+        "delivery_id",
+        {"by_sequence": ("endpoint_id", "sequence_key"), "by_due": ("due_shard", "due_at")},
+    ),
 }
 
 

@@ -197,7 +197,7 @@ def build_outbox(ports: Ports) -> Outbox:
 
 
 def build_fan_out(ports: Ports) -> FanOut:
-    return FanOut(store=ports.webhooks, artifacts=ports.artifacts, queue=ports.webhook_queue, clock=ports.clock)
+    return FanOut(store=ports.webhooks, queue=ports.webhook_queue, clock=ports.clock)
 
 
 def build_webhooks(ports: Ports) -> Webhooks:

@@ -7,6 +7,8 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from gpupool.events.dynamo import event_from
+from gpupool.events.model import Event
 from gpupool.jobs.dynamo import job_from
 from gpupool.jobs.model import Job
 from gpupool.observability import logger
@@ -14,7 +16,7 @@ from gpupool.units.dynamo import unit_from
 from gpupool.units.model import Unit
 
 Record = Mapping[str, Any]
-Row = TypeVar("Row", Job, Unit)
+Row = TypeVar("Row", Job, Unit, Event)
 Handler = Callable[[dict[str, Any], LambdaContext], Any]
 
 
@@ -32,6 +34,11 @@ def unit_change(record: Record) -> tuple[Unit | None, Unit]:
     return (unit_from(before) if before else None), unit_from(change["NewImage"])
 
 
+def event_change(record: Record) -> tuple[Event | None, Event]:
+    """An event, which is written once: there is nothing before it."""
+    return None, event_from(record["dynamodb"]["NewImage"])
+
+
 def stream_handler(read: Callable[[Record], tuple[Row | None, Row]], act: Callable[[Row | None, Row], None]) -> Handler:
     """A Lambda handler that calls ``act`` once per record and reports the records that failed for redelivery."""
     log = logger()
@@ -43,7 +50,9 @@ def stream_handler(read: Callable[[Record], tuple[Row | None, Row]], act: Callab
             act(before, after)
         except Exception:
             # The processor only reports the record; without this line nobody would learn why it comes again.
-            log.exception("record failed", extra={"row_id": after.id, "status": after.status})
+            log.exception(
+                "record failed", extra={"row_id": after.id, "state": after.type if isinstance(after, Event) else after.status}
+            )
             raise
 
     @log.inject_lambda_context

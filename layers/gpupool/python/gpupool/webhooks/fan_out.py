@@ -2,16 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gpupool.artifacts.model import Artifact
-from gpupool.artifacts.store import ArtifactStore
 from gpupool.clock import Clock
 from gpupool.errors import AlreadyExists, StaleWrite
-from gpupool.events.model import Event, EventType
+from gpupool.events.model import Event
 from gpupool.webhooks.model import Delivery, Endpoint
 from gpupool.webhooks.queue import DeliveryQueue, ref_of
 from gpupool.webhooks.store import WebhookStore
@@ -20,24 +16,17 @@ MAX_ENDPOINTS = 20
 
 
 class FanOut:
-    def __init__(self, *, store: WebhookStore, artifacts: ArtifactStore, queue: DeliveryQueue, clock: Clock) -> None:
+    def __init__(self, *, store: WebhookStore, queue: DeliveryQueue, clock: Clock) -> None:
         self._store = store
-        self._artifacts = artifacts
         self._queue = queue
         self._clock = clock
 
     def publish(self, event: Event) -> None:
-        """Enqueues and rings for each endpoint that wants the event or what follows from it."""
+        """Enqueues and rings for each endpoint that wants the event."""
         endpoints = self._store.endpoints(event.customer_id, limit=MAX_ENDPOINTS, key=None).items
-        awake = [endpoint for endpoint in endpoints if endpoint.disabled_at is None]
-        for endpoint in awake:
-            if event.type in endpoint.events:
+        for endpoint in endpoints:
+            if endpoint.disabled_at is None and event.type in endpoint.events:
                 self.enqueue(endpoint, event)
-        waiting = [endpoint for endpoint in awake if EventType.ARTIFACT_READY in endpoint.events]
-        if waiting and event.type is EventType.UNIT_COMPLETED:
-            for ready in _ready(event, self._artifacts.of_unit(str(event.data["unit_id"]))):
-                for endpoint in waiting:
-                    self.enqueue(endpoint, ready)
 
     def enqueue(self, endpoint: Endpoint, event: Event) -> Delivery:
         """The event's delivery to this endpoint, with a message for its first attempt.
@@ -87,17 +76,3 @@ def body_of(event: Event, *, sequence: int) -> str:
         "data": {"job_id": event.job_id or None, **event.data},
     }
     return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-
-
-def _ready(event: Event, artifacts: Iterable[Artifact]) -> Iterable[Event]:
-    """What a completed unit made, as events of their own."""
-    for artifact in artifacts:
-        told = {
-            "artifact_id": artifact.id,
-            "unit_id": artifact.unit_id,
-            "kind": str(artifact.kind),
-            "name": artifact.name,
-            "size_bytes": artifact.size_bytes,
-            "sha256": artifact.sha256,
-        }
-        yield replace(event, id=f"artifact.ready#{artifact.id}", type=EventType.ARTIFACT_READY, data=told)

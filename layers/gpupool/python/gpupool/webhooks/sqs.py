@@ -17,3 +17,11 @@ class SqsDeliveryQueue:
 
     def ring(self, ref: AttemptRef, *, delay_seconds: int = 0) -> None:
         self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(asdict(ref)), DelaySeconds=delay_seconds)
+
+
+def attempt_from(body: str) -> AttemptRef | None:
+    """The attempt that a message names; None when it names none."""
+    try:
+        return AttemptRef(**json.loads(body))
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,1 @@
+"""Queue of webhook attempts."""

@@ -1,0 +1,1 @@
+"""Schedule that finds webhook attempts nobody rang for."""
