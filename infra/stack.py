@@ -170,6 +170,7 @@ class GpuPoolStack(Stack):
             **self.bucket.variables,
             **self.queues.variables,
             **self.webhooks.variables,
+            **self.settings.insecure_receivers,
             **self.workflow.variables,
             **self.nodes.variables,
             **self.secret.variables,

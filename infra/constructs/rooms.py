@@ -12,8 +12,8 @@ from infra.settings import StageSettings
 _API = FunctionSize(memory_mb=1024, timeout_seconds=20)
 _STEP = FunctionSize(memory_mb=512, timeout_seconds=60)
 _EVENT = FunctionSize(memory_mb=512, timeout_seconds=60)
-# A batch of five receivers, each of which may take as long as a request may.
-_SENDER = FunctionSize(memory_mb=256, timeout_seconds=150)
+# A batch of two receivers, each of which may take as long as a request may.
+_SENDER = FunctionSize(memory_mb=256, timeout_seconds=60)
 
 
 class Rooms(Construct):

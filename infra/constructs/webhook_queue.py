@@ -10,7 +10,7 @@ from constructs import Construct
 from infra.constructs.function import RoomFunction
 from infra.settings import StageSettings
 
-_BATCH = 5
+_BATCH = 2
 # Lambda asks for six times the function's timeout, so that no message is handed out twice while it is worked on.
 _VISIBILITIES = 6
 _MAX_RECEIVES = 5

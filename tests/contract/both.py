@@ -39,6 +39,9 @@ from gpupool.uploads.dynamo import DynamoUploadStore
 from gpupool.uploads.memory import MemoryUploadStore
 from gpupool.uploads.model import UploadKind
 from gpupool.uploads.store import UploadStore
+from gpupool.webhooks.dynamo import DynamoWebhookStore
+from gpupool.webhooks.memory import MemoryWebhookStore
+from gpupool.webhooks.store import WebhookStore
 from gpupool.world import World
 from tests.factories import CUSTOMER_ID, NOW, a_grant, a_job, an_admission, an_upload
 from tests.support.tables import create_tables
@@ -66,6 +69,7 @@ class Stores:
     idempotency: IdempotencyStore
     events: EventStore
     limits: LimitStore
+    webhooks: WebhookStore
     transitions: Transitions
 
     def submitted(self, **changes: Any) -> Job:
@@ -94,6 +98,7 @@ class MemoryStores(Stores):
         self.idempotency = MemoryIdempotencyStore(world, self.clock)
         self.events = MemoryEventStore(world)
         self.limits = MemoryLimitStore(world, self.clock)
+        self.webhooks = MemoryWebhookStore(world)
         self.transitions = MemoryTransitions(world, self.clock)
 
 
@@ -110,6 +115,7 @@ class DynamoStores(Stores):
         self.idempotency = DynamoIdempotencyStore(client, "idempotency", self.clock)
         self.events = DynamoEventStore(client, "events")
         self.limits = DynamoLimitStore(client, "limits", self.clock)
+        self.webhooks = DynamoWebhookStore(client, webhooks_table="webhooks", deliveries_table="deliveries")
         self.transitions = DynamoTransitions(client, TABLES)
 
 

@@ -14,11 +14,14 @@ ROOMS = [
     "advance_job",
     "close_job",
     "customer_api",
+    "deliver_webhook",
     "node_api",
     "on_dead_letter",
+    "on_event_written",
     "on_job_written",
     "on_unit_written",
     "plan_job",
+    "sweep_webhooks",
 ]
 MADE_BY = {
     "customer_api": bootstrap.build_customer_core,
@@ -27,6 +30,9 @@ MADE_BY = {
     "advance_job": bootstrap.build_workflow,
     "close_job": bootstrap.build_workflow,
     "on_job_written": bootstrap.build_outbox,
+    "on_event_written": bootstrap.build_fan_out,
+    "deliver_webhook": bootstrap.build_deliverer,
+    "sweep_webhooks": bootstrap.build_sweep,
     "on_unit_written": bootstrap.build_outbox,
     "on_dead_letter": bootstrap.build_dead_letters,
 }

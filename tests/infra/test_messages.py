@@ -29,8 +29,9 @@ def test_every_job_queue_has_dead_letters_and_an_alarm_when_nobody_receives(prod
 
 
 def test_every_queue_is_a_job_queue_a_dlq_or_the_last_resort(prod: Synthesised) -> None:
-    expected = {f"gpupool-{name}" for name in NAMES} | {f"gpupool-{name}-dlq" for name in NAMES} | {"gpupool-undelivered"}
-    assert set(prod.queues) == expected
+    expected = {f"gpupool-{name}" for name in NAMES} | {f"gpupool-{name}-dlq" for name in NAMES}
+    others = {"gpupool-undelivered", "gpupool-webhooks", "gpupool-webhooks-dlq"}
+    assert set(prod.queues) == expected | others
 
 
 def test_queues_are_encrypted_and_tls_only(prod: Synthesised) -> None:
@@ -73,13 +74,28 @@ def test_a_dead_letter_stays_hidden_while_its_function_may_still_run(prod: Synth
 
 
 def test_an_execution_stopped_from_outside_still_closes_its_job(prod: Synthesised) -> None:
-    (rule,) = prod.properties("AWS::Events::Rule").values()
+    (rule,) = (each for each in prod.properties("AWS::Events::Rule").values() if "EventPattern" in each)
     assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
     (target,) = rule["Targets"]
     assert prod.text(target["Arn"]) == "Function:gpupool-close-job"
     assert prod.text(target["DeadLetterConfig"]["Arn"]) == "Queue:gpupool-undelivered"
     assert target["InputTransformer"]["InputPathsMap"]["detail-name"] == "$.detail.name"
     assert target["InputTransformer"]["InputTemplate"].startswith('{"job_id":<detail-name>,"outcome":"failed"')
+
+
+def test_webhooks_are_sent_in_small_batches_and_swept_every_five_minutes(prod: Synthesised) -> None:
+    (sender,) = _mappings(prod, "deliver_webhook")
+    assert (sender["BatchSize"], sender["ScalingConfig"]["MaximumConcurrency"]) == (2, 10)
+    assert sender["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert prod.queues["gpupool-webhooks"]["VisibilityTimeout"] == 6 * prod.functions["deliver_webhook"]["Timeout"]
+    (sweep,) = (each for each in prod.properties("AWS::Events::Rule").values() if "ScheduleExpression" in each)
+    assert sweep["ScheduleExpression"] == "rate(5 minutes)"
+    assert prod.text(sweep["Targets"][0]["Arn"]) == "Function:gpupool-sweep-webhooks"
+
+
+def test_only_a_laptop_delivers_to_itself(prod: Synthesised, local: Synthesised) -> None:
+    assert "WEBHOOK_INSECURE_HOSTS" not in json.dumps(prod.body)
+    assert json.loads(local.environment("deliver_webhook")["WEBHOOK_INSECURE_HOSTS"]) == ["127.0.0.1", "localhost"]
 
 
 def _mappings(stage: Synthesised, room: str) -> list[Properties]:

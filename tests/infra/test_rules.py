@@ -11,7 +11,10 @@ from pathlib import Path
 from infra.suppressions import Because
 from tests.infra.synthesised import Synthesised
 
-ROOMS = {"CustomerApi", "NodeApi", "PlanJob", "AdvanceJob", "CloseJob", "OnJobWritten", "OnUnitWritten", "OnDeadLetter"}
+ROOMS = {
+    *("CustomerApi", "NodeApi", "PlanJob", "AdvanceJob", "CloseJob", "OnJobWritten", "OnUnitWritten", "OnDeadLetter"),
+    *("OnEventWritten", "DeliverWebhook", "SweepWebhooks"),
+}
 EXCEPTIONS = {
     "AwsSolutions-L1": ROOMS,
     "AwsSolutions-IAM5[Resource::*]": ROOMS | {"Training"},

@@ -130,6 +130,16 @@ BY_SCOPE = [
     ("GET", "/training-jobs/x/artifacts", Scope.ARTIFACT_READ),
     ("POST", "/training-jobs/x/artifacts/y/download-url", Scope.ARTIFACT_READ),
     ("GET", "/usage/summary", Scope.USAGE_READ),
+    ("POST", "/webhooks", Scope.WEBHOOK_WRITE),
+    ("GET", "/webhooks", Scope.WEBHOOK_WRITE),
+    ("GET", "/webhooks/x", Scope.WEBHOOK_WRITE),
+    ("PATCH", "/webhooks/x", Scope.WEBHOOK_WRITE),
+    ("DELETE", "/webhooks/x", Scope.WEBHOOK_WRITE),
+    ("POST", "/webhooks/x/rotate-secret", Scope.WEBHOOK_WRITE),
+    ("POST", "/webhooks/x/test", Scope.WEBHOOK_WRITE),
+    ("GET", "/webhooks/x/deliveries", Scope.WEBHOOK_WRITE),
+    ("GET", "/webhooks/x/deliveries/y", Scope.WEBHOOK_WRITE),
+    ("POST", "/webhooks/x/deliveries/y/replay", Scope.WEBHOOK_WRITE),
     ("GET", "/credits/ledger", Scope.USAGE_READ),
 ]
 OPEN = {
@@ -144,7 +154,9 @@ def test_no_route_escapes_these_tables(door: Door) -> None:
         for path, operations in door.app.openapi()["paths"].items()
         for method in operations
     }
-    routes = {(method, path.replace("{upload_id}", "x").replace("{job_id}", "x")) for method, path in routes}
+    names = {"{upload_id}": "x", "{job_id}": "x", "{webhook_id}": "x", "{delivery_id}": "y"}
+    for name, letter in names.items():
+        routes = {(method, path.replace(name, letter)) for method, path in routes}
     assert routes == OPEN | set(SESSION_ONLY) | {(method, path) for method, path, _ in BY_SCOPE}
 
 

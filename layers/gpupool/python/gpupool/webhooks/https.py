@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from gpupool.webhooks.addresses import is_public
+from gpupool.webhooks.addresses import is_public, literal_address
 from gpupool.webhooks.sender import Outcome, SendError
 
 CONNECT_SECONDS = 5.0
@@ -79,8 +79,9 @@ class PinnedSender:
 
     def _checked(self, host: str, port: int) -> list[str]:
         """The addresses of the host; one that is not public refuses them all."""
+        literal = literal_address(host)
         try:
-            addresses = self.resolve(host, port)
+            addresses = self.resolve(host, port) if literal is None else [str(literal)]
         except OSError as error:
             raise Refused(SendError.DNS_FAILED) from error
         if not addresses:

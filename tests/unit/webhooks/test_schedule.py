@@ -1,0 +1,55 @@
+"""The retry schedule, to the second."""
+
+from datetime import timedelta
+
+import pytest
+
+from gpupool.events.model import EventType
+from gpupool.webhooks.decide import DELAYS, MAX_ATTEMPTS, after_attempt
+from gpupool.webhooks.model import Delivery, DeliveryStatus
+from gpupool.webhooks.sender import Outcome, SendError
+from tests.factories import NOW
+
+PENDING = Delivery("msg", "hook", "ada", "event", EventType.JOB_COMPLETED, 1, "{}", NOW, due_at=NOW)
+
+
+def test_ten_attempts_are_spread_over_three_days_and_a_bit() -> None:
+    assert MAX_ATTEMPTS == 10
+    assert sum(DELAYS, timedelta()) == timedelta(hours=75, minutes=35, seconds=5)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_jitter_only_ever_delays_and_by_a_tenth_at_most(jitter: float) -> None:
+    delivery = PENDING
+    for delay in DELAYS:
+        verdict = after_attempt(delivery, Outcome(1, status_code=500), now=NOW, jitter=jitter)
+        assert verdict.delivery.due_at == NOW + delay * (1 + jitter / 10)
+        delivery = verdict.delivery
+    last = after_attempt(delivery, Outcome(1, error=SendError.TIMED_OUT), now=NOW, jitter=jitter)
+    assert (last.delivery.status, last.delivery.due_at) == (DeliveryStatus.FAILED, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "waits"),
+    [(429, 120, 120), (503, 3_600, 3_600), (429, 1, 5), (500, 3_600, 5), (429, 10**6, 86_400), (429, None, 5)],
+)
+def test_a_receiver_that_is_throttled_is_asked_when_it_says(status: int, asked: int | None, waits: int) -> None:
+    verdict = after_attempt(PENDING, Outcome(1, status_code=status, retry_after_seconds=asked), now=NOW, jitter=0.0)
+    assert verdict.delivery.due_at == NOW + timedelta(seconds=waits)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ends"),
+    [
+        (Outcome(1, status_code=200), DeliveryStatus.DELIVERED),
+        (Outcome(1, status_code=299), DeliveryStatus.DELIVERED),
+        (Outcome(1, status_code=302, error=SendError.REDIRECTED), DeliveryStatus.PENDING),
+        (Outcome(1, status_code=404), DeliveryStatus.PENDING),
+        (Outcome(1, status_code=410), DeliveryStatus.FAILED),
+        (Outcome(1, error=SendError.ADDRESS_REFUSED), DeliveryStatus.PENDING),
+    ],
+)
+def test_what_counts_as_delivered(outcome: Outcome, ends: DeliveryStatus) -> None:
+    verdict = after_attempt(PENDING, outcome, now=NOW, jitter=0.0)
+    assert (verdict.delivery.status, verdict.disable) == (ends, outcome.status_code == 410)
+    assert len(verdict.delivery.attempts) == 1
