@@ -7,12 +7,12 @@ from fastapi import FastAPI
 
 from functions.customer_api.body import BodyGuard
 from functions.customer_api.routes import (
-    PREFIX,
     api_keys,
     auth,
     datasets,
     job_history,
     meta,
+    reference,
     training_jobs,
     training_packages,
     usage,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gpupool.bootstrap import CustomerCore
 
 # The busiest first: routes are tried in this order.
-_ROOMS = (training_jobs, job_history, datasets, training_packages, usage, webhooks, auth, api_keys, meta)
+_ROOMS = (training_jobs, job_history, datasets, training_packages, usage, webhooks, auth, api_keys, meta, reference)
 
 
 def create_app(core: "Callable[[], CustomerCore]") -> FastAPI:
@@ -34,7 +34,7 @@ def create_app(core: "Callable[[], CustomerCore]") -> FastAPI:
     app = _Door(
         title="GPU-Agent Customer API",
         version="v1-alpha",
-        openapi_url=f"{PREFIX}/openapi.json",
+        openapi_url=None,  # routes.reference answers it
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

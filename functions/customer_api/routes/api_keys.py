@@ -31,6 +31,7 @@ async def create(
 
 @router.get("", operation_id="listApiKeys")
 async def page(caller: SignedIn, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
+    """Your keys, ended ones included; never their plaintext."""
     accounts = caller.core.accounts
     return listing(
         caller,

@@ -47,6 +47,7 @@ async def change_password(body: ChangePasswordRequest, caller: SignedIn) -> Resp
 
 @router.get("/me", operation_id="getMe")
 async def me(caller: SignedIn) -> Json:
+    """Who is signed in."""
     return Json(views.customer(caller.core.accounts.customer(caller.customer_id)))
 
 

@@ -46,11 +46,13 @@ async def finalize(upload_id: str, caller: Writer) -> Json:
 
 @router.get("", operation_id="listDatasets")
 async def page(caller: Reader, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
+    """Your datasets, newest first."""
     return steps.page(caller, _KIND, limit=limit, cursor=cursor)
 
 
 @router.get("/{upload_id}", operation_id="getDataset")
 async def one(upload_id: str, caller: Reader) -> Json:
+    """One dataset."""
     return steps.one(caller, _KIND, upload_id)
 
 

@@ -37,6 +37,7 @@ async def quote(body: CreateJobRequest, caller: Reader) -> Json:
 
 @router.get("", operation_id="listTrainingJobs")
 async def page(caller: Reader, status: JobStatus | None = None, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
+    """Your jobs, newest first, all of them or those of one status."""
     jobs = caller.core.jobs
     return listing(
         caller,
@@ -50,6 +51,7 @@ async def page(caller: Reader, status: JobStatus | None = None, limit: Limit = L
 
 @router.get("/{job_id}", operation_id="getTrainingJob")
 async def one(job_id: str, caller: Reader) -> Json:
+    """One job with its progress; every 5 seconds is often enough to ask."""
     return Json(views.job(caller.core.jobs.get(caller.customer_id, _known(job_id))))
 
 
@@ -61,6 +63,7 @@ async def cancel(job_id: str, caller: Writer) -> Json:
 
 @router.get("/{job_id}/compute-units", operation_id="listComputeUnits")
 async def units(job_id: str, caller: Reader, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
+    """The units that the job was planned into, in the order of the plan."""
     jobs = caller.core.jobs
     job = _known(job_id)
     return listing(
@@ -75,6 +78,7 @@ async def units(job_id: str, caller: Reader, limit: Limit = LIMIT, cursor: Curso
 
 @router.get("/{job_id}/artifacts", operation_id="listArtifacts")
 async def artifacts(job_id: str, caller: ArtifactReader, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
+    """What completed units left behind: models, checkpoints, metrics and logs."""
     jobs = caller.core.jobs
     job = _known(job_id)
     return listing(

@@ -34,11 +34,13 @@ async def finalize(upload_id: str, caller: Writer) -> Json:
 
 @router.get("", operation_id="listTrainingPackages")
 async def page(caller: Reader, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
+    """Your training packages, newest first, without the units of their manifests."""
     return steps.page(caller, _KIND, limit=limit, cursor=cursor)
 
 
 @router.get("/{upload_id}", operation_id="getTrainingPackage")
 async def one(upload_id: str, caller: Reader) -> Json:
+    """One training package with what was read from its manifest."""
     return steps.one(caller, _KIND, upload_id)
 
 

@@ -23,6 +23,7 @@ async def summary(caller: Reader) -> Json:
 
 @router.get("/credits/ledger", operation_id="listLedgerEntries")
 async def ledger(caller: Reader, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
+    """Every entry of the ledger, newest first: grants, holds, debits and releases."""
     entries = caller.core.credits.entries
     return listing(
         caller,
