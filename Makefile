@@ -8,7 +8,7 @@ PYTEST_WORKERS ?= 2
 export PYTHONPATH := .:layers/gpupool/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup sandbox up down demo node customer test check fast-tests stack-tests sandbox-tests bench lock clean
+.PHONY: help setup sandbox up down demo node customer test check fast-tests stack-tests sandbox-tests bench lock openapi clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ bench: setup ## Ratios measured side by side
 
 lock: $(STAMP) ## Write the locks again
 	@sh requirements/lock.sh $(BIN)
+
+openapi: $(STAMP) ## Write docs/openapi.json and docs/errors.md again
+	@$(BIN)/python -m functions.customer_api.publish
 
 clean: ## Remove everything that make made
 	rm -rf $(VENV) .local cdk.out .build

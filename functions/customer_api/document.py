@@ -1,11 +1,11 @@
 """The OpenAPI document, made of routes, shapes and notes. Imported only when somebody asks for it.
 
-Most of it is derived: credentials give 401 and 403, an id in the path 404, a body 400, 413 and 415, a cursor and an
+Most of it is derived: credentials give 401 and 403, an id in the path 404, a body 400, a cursor and an
 Idempotency-Key their own codes, paths the links between operations. What cannot be derived is in ``reference``.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -30,14 +30,15 @@ _SECURITY = {
 _REQUEST_ID = "00000000-0000-7000-8000-000000000000"
 _HEADERS = {
     "X-Request-Id": ("The id of this request; tell it to the operator when something is wrong.", "string"),
-    "X-RateLimit-Limit": ("Requests per minute that this customer may make.", "integer"),
-    "X-RateLimit-Remaining": ("Requests that are left in this minute.", "integer"),
+    "X-RateLimit-Limit": ("How many requests of this kind the caller may make in a minute.", "integer"),
+    "X-RateLimit-Remaining": ("How many of them are left.", "integer"),
     "X-RateLimit-Reset": ("Seconds until all of them are there again.", "integer"),
     "Retry-After": ("Seconds to wait before the next try.", "integer"),
     "Idempotent-Replayed": ("true: this is the answer to an earlier request with the same Idempotency-Key.", "string"),
     "WWW-Authenticate": ("Which credentials are taken.", "string"),
 }
-_RATE = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+# On every answer.
+_ALWAYS = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _DONE = {200: "Done.", 201: "Created.", 202: "Accepted; it happens soon.", 204: "Done; there is nothing to tell."}
 
 
@@ -57,9 +58,9 @@ def with_answers(document: Json, routes: Sequence[BaseRoute]) -> Json:
 def refusals(operation: Json, credentials: Sequence[Any], note: Note) -> list[str]:
     """The codes that an operation answers with, by status: what follows from how it is declared, and what its note adds."""
     parameters = {(each["in"], each["name"]) for each in operation.get("parameters", [])}
-    codes = ["INTERNAL_ERROR", *note.refuses]
+    codes = ["INTERNAL_ERROR", "RATE_LIMITED", *note.refuses]
     if credentials:
-        codes += ["CUSTOMER_AUTH_REQUIRED", "RATE_LIMITED"]
+        codes += ["CUSTOMER_AUTH_REQUIRED"]
     if credentials and credentials != ["session"]:
         codes += ["API_KEY_INVALID", "API_KEY_REVOKED", "API_KEY_SCOPE_DENIED"]
     if "requestBody" in operation:
@@ -97,18 +98,17 @@ def _complete(operation: Json, route: APIRoute) -> None:
     if note.sends is not None and "requestBody" in operation:
         operation["requestBody"]["content"][JSON]["examples"] = {"default": {"value": note.sends}}
     status, model = shapes.ANSWERS[name]
-    rate = _RATE if demands else ()
     responses: dict[int, Json] = {}
     if status < 400:
-        responses[status] = _success(operation, status, model, note, rate)
-        responses |= {other: {"description": text, "headers": _headers(*rate)} for other, text in note.also.items()}
-    responses |= _refusals(refusals(operation, demands, note), rate)
+        responses[status] = _success(operation, status, model, note)
+        responses |= {other: {"description": text, "headers": _headers()} for other, text in note.also.items()}
+    responses |= _refusals(refusals(operation, demands, note))
     operation["responses"] = {str(code): responses[code] for code in sorted(responses)}
 
 
-def _success(operation: Json, status: int, model: type[BaseModel] | None, note: Note, rate: Iterable[str]) -> Json:
+def _success(operation: Json, status: int, model: type[BaseModel] | None, note: Note) -> Json:
     replays = any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", []))
-    headers = _headers(*rate, *(("Idempotent-Replayed",) if replays else ()))
+    headers = _headers(*(("Idempotent-Replayed",) if replays else ()))
     headers |= {name: {"description": text, "schema": {"type": "string"}} for name, text in note.headers.items()}
     answer: Json = {"description": _DONE.get(status, "Done."), "headers": headers}
     if model is None and note.media == JSON:
@@ -121,7 +121,7 @@ def _success(operation: Json, status: int, model: type[BaseModel] | None, note: 
     return answer
 
 
-def _refusals(codes: Sequence[str], rate: Iterable[str]) -> dict[int, Json]:
+def _refusals(codes: Sequence[str]) -> dict[int, Json]:
     """One answer per status, with an example per code."""
     by_status: dict[int, list[str]] = {}
     for code in codes:
@@ -130,7 +130,7 @@ def _refusals(codes: Sequence[str], rate: Iterable[str]) -> dict[int, Json]:
     return {
         status: {
             "description": f"Refused: {', '.join(f'`{code}`' for code in found)}.",
-            "headers": _headers(*rate, *extra.get(status, ())),
+            "headers": _headers(*extra.get(status, ())),
             "content": {
                 JSON: {
                     "schema": {"$ref": _SCHEMA.format(model=shapes.Error.__name__)},
@@ -147,7 +147,7 @@ def _refused(code: str) -> Json:
 
 
 def _headers(*names: str) -> Json:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *names)}
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_ALWAYS, *names)}
 
 
 def _sentence(operation_id: str) -> str:

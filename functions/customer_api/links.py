@@ -44,7 +44,7 @@ def _links(source: _Operation, operations: list[_Operation]) -> Iterator[tuple[s
 
 
 def _new_parameter(source: _Operation, target: _Operation) -> str | None:
-    """The parameter of ``target`` that the answer of ``source`` tells; "" when no more are needed, None when it cannot follow."""
+    """The parameter of ``target`` that the answer of ``source`` tells; "" when none is needed, None when it cannot follow."""
     rest = target.path.removeprefix(source.path)
     if rest == target.path:
         return None

@@ -5,6 +5,7 @@ Every answer is held against the published document: status, shape and error env
 
 import hashlib
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, NoReturn
 
@@ -27,14 +28,26 @@ SEED_SCOPES = (Scope.DATASET_WRITE, Scope.TRAINING_WRITE, Scope.ARTIFACT_READ)
 
 
 @cache
-def _operations() -> list[tuple[str, re.Pattern[str], str]]:
-    """Method, path and name of everything in the document."""
-    paths: dict[str, Any] = create_app(_no_core).openapi()["paths"]
-    return [
-        (method.upper(), re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)), operation["operationId"])
-        for path, operations in paths.items()
-        for method, operation in operations.items()
-    ]
+def document() -> dict[str, Any]:
+    """The published document."""
+    return create_app(_no_core).openapi()
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Method, path and operation of everything in the document."""
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+@cache
+def _patterns() -> list[tuple[str, re.Pattern[str], dict[str, Any]]]:
+    return [(method, re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)), found) for method, path, found in operations()]
+
+
+def operation_of(method: str, path: str) -> dict[str, Any] | None:
+    """The operation that a request came to, None where there is no route."""
+    return next((found for known, pattern, found in _patterns() if known == method and pattern.fullmatch(path)), None)
 
 
 def _no_core() -> NoReturn:
@@ -74,16 +87,21 @@ class Door:
         if answer.status_code == 304:
             assert not answer.content
             return
+        operation = operation_of(method, answer.request.url.path)
+        told = (operation or {}).get("responses", {}).get(str(answer.status_code), {})
         if answer.status_code >= 400:
             error = shapes.Error.model_validate(answer.json()).error
             assert error.request_id == answer.headers["x-request-id"]
             assert error.message
+            # A code that the document does not tell belongs into ``refuses`` of the operation's note.
+            assert operation is None or error.code in told["content"]["application/json"]["examples"], error.code
             return
-        path = answer.request.url.path
-        name = next(name for known, pattern, name in _operations() if known == method and pattern.fullmatch(path))
-        status, model = shapes.ANSWERS[name]
-        assert answer.status_code == status
-        if model is not None:
+        assert operation is not None
+        assert told, f"{answer.status_code} of {operation['operationId']} is not in the document"
+        media_type = answer.headers.get("content-type", "").partition(";")[0]
+        assert media_type in {known.partition(";")[0] for known in told.get("content", {"": None})}
+        status, model = shapes.ANSWERS[operation["operationId"]]
+        if model is not None and answer.status_code == status:
             model.model_validate_json(answer.content)
 
 

@@ -13,6 +13,9 @@ LATER = {
     "gpupool.bootstrap",
     "gpupool.planning.manifest",
     "functions.customer_api.shapes",
+    "functions.customer_api.document",
+    "functions.customer_api.published",
+    "functions.customer_api.reference",
 }
 
 

@@ -35,7 +35,10 @@ def test_what_was_removed_is_a_plain_404(door: Door, path: str) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
-@pytest.mark.parametrize("path", ["/", "/api/v1/other", "/docs", "/redoc", "/api/v1/customer/datasets/", "//"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/api/v1/other", "/docs/other.js", "/redoc", "/api/v1/customer/openapi.json", "/api/v1/customer/datasets/", "//"],
+)
 def test_paths_outside_the_door_answer_in_the_envelope(door: Door, path: str) -> None:
     answer = AsgiClient(door.app).get(path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
@@ -89,33 +92,3 @@ def test_a_crash_tells_nothing_of_itself(door: Door) -> None:
     answer = ada.get("/training-jobs/x")
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "INTERNAL_ERROR")
     assert "World" not in answer.text
-
-
-def test_the_document_tells_every_answer_and_who_may_ask(door: Door) -> None:
-    document = AsgiClient(door.app).get("/api/v1/customer/openapi.json").json()
-    create = document["paths"]["/api/v1/customer/training-jobs"]["post"]
-    assert create["summary"] == "Create training job"
-    assert create["security"] == [{"ApiKey": ["training:write"]}, {"Session": []}]
-    assert create["responses"]["201"]["content"]["application/json"]["schema"]["$ref"].endswith("/TrainingJob")
-    assert document["paths"]["/api/v1/customer/api-keys"]["post"]["security"] == [{"Session": []}]
-    assert document["paths"]["/api/v1/customer/config"]["get"]["security"] == []
-    assert "HTTPValidationError" not in str(document)
-
-
-def test_every_reference_of_the_document_leads_somewhere(door: Door) -> None:
-    document = AsgiClient(door.app).get("/api/v1/customer/openapi.json").json()
-    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
-    seen: set[str] = set()
-
-    def walk(node: object) -> None:
-        if isinstance(node, dict):
-            if isinstance(node.get("$ref"), str):
-                seen.add(node["$ref"])
-            for inner in node.values():
-                walk(inner)
-        elif isinstance(node, list):
-            for inner in node:
-                walk(inner)
-
-    walk(document)
-    assert seen <= known
