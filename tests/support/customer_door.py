@@ -55,8 +55,8 @@ def _no_core() -> NoReturn:
 
 
 class Door:
-    def __init__(self) -> None:
-        self.ports = MemoryPorts(clock=FixedClock())
+    def __init__(self, ports: MemoryPorts | None = None) -> None:
+        self.ports = ports or MemoryPorts(clock=FixedClock())
         self.world = self.ports.world
         self.core = build_customer_core(self.ports)
         self.app = create_app(lambda: self.core)

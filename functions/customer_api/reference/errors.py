@@ -90,7 +90,7 @@ _PACKAGES = {
     ),
     "MANIFEST_INVALID": Refusal(
         400,
-        "gpu-agent.toml is not valid TOML, or says something that no plan can be made of.",
+        "The manifest gpu-agent.toml is not valid TOML, or says something that no plan can be made of.",
         "Correct the place in details.field; the manifest reference tells what each table may say.",
     ),
     "PLAN_CYCLIC": Refusal(
