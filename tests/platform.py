@@ -15,6 +15,7 @@ from gpupool.events.model import Event
 from gpupool.jobs.model import Job
 from gpupool.ledger.model import EntryKind, Transfer, grant
 from gpupool.nodes.model import Tier
+from gpupool.settings import Settings
 from gpupool.twins import MemoryPorts
 from gpupool.units.model import Unit, UnitStatus, Worker
 from gpupool.uploads.model import UploadKind
@@ -164,11 +165,11 @@ class Execution:
 class Platform:
     """Everything that is deployed, in one process. Nothing happens by itself: a test delivers, steps and settles."""
 
-    def __init__(self, *, credits: int = 1_000, package: str | None = SINGLE) -> None:
+    def __init__(self, *, credits: int = 1_000, package: str | None = SINGLE, settings: Settings | None = None) -> None:
         self.clock = FixedClock()
         self.stream = Stream()
         world = World(jobs=Rows(self.stream.written), units=Partitions(self.stream.written))
-        self.ports = MemoryPorts(clock=self.clock, world=world)
+        self.ports = MemoryPorts(clock=self.clock, world=world, settings=settings)
         self.customer = bootstrap.build_customer_core(self.ports)
         self.node = bootstrap.build_node_core(self.ports)
         self.workflow = bootstrap.build_workflow(self.ports)

@@ -39,6 +39,10 @@ _HEADERS = {
 }
 # On every answer.
 _ALWAYS = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_KEY = {
+    "description": "8 to 128 letters, digits, - and _, such as a UUID. Repeating key and body repeats the answer alone.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{8,128}$"},
+}
 _DONE = {200: "Done.", 201: "Created.", 202: "Accepted; it happens soon.", 204: "Done; there is nothing to tell."}
 
 
@@ -95,6 +99,9 @@ def _complete(operation: Json, route: APIRoute) -> None:
     demands = [demand for dependency in route.dependant.dependencies if (demand := needs(dependency.call))]
     operation["summary"] = _sentence(name)
     operation["security"] = _credentials(demands)
+    for parameter in operation.get("parameters", []):
+        if parameter["name"] == "Idempotency-Key":
+            parameter.update(_KEY)
     if note.sends is not None and "requestBody" in operation:
         operation["requestBody"]["content"][JSON]["examples"] = {"default": {"value": note.sends}}
     status, model = shapes.ANSWERS[name]
