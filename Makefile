@@ -8,7 +8,7 @@ PYTEST_WORKERS ?= 2
 export PYTHONPATH := .:layers/gpupool/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup sandbox up down demo node customer test check fast-tests stack-tests sandbox-tests bench lock openapi clean
+.PHONY: help setup sandbox up down demo node customer test check fast-tests stack-tests sandbox-tests bench lock openapi newman clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ lock: $(STAMP) ## Write the locks again
 
 openapi: $(STAMP) ## Write docs/openapi.json and docs/errors.md again
 	@$(BIN)/python -m functions.customer_api.publish
+
+newman: setup ## Run a Postman collection against the running stack (COLLECTION=path; ours by default)
+	@$(BIN)/python -m local.newman "$(COLLECTION)"
 
 clean: ## Remove everything that make made
 	rm -rf $(VENV) .local cdk.out .build
