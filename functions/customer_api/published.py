@@ -73,8 +73,7 @@ class Published:
 
     def __init__(self, document: dict[str, Any]) -> None:
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        # Other people's tools may read it from their own pages.
-        self.document = File(text.encode(), "application/json", headers={"Access-Control-Allow-Origin": "*"})
+        self.document = File(text.encode(), "application/json")
         self._script = File(_redoc(), "text/javascript", cache=_FOR_EVER)
         self._script_name = f"redoc.{self._script.digest}.js"
         html = _PAGE.format(script=self._script_name)

@@ -1,5 +1,7 @@
 """Datasets and training packages."""
 
+from typing import Any
+
 from functions.customer_api.reference.base import AT, DATASET_ID, LATER, PACKAGE_ID, SHA256, Note, Notes, listed
 
 TAGS = {
@@ -41,7 +43,7 @@ _LISTED_MANIFEST = {
     "parameter_sets_total": 0,
     "units_total": 0,
 }
-_MANIFEST = {**_LISTED_MANIFEST, "units": []}
+_MANIFEST: dict[str, Any] = {**_LISTED_MANIFEST, "units": []}
 _PACKAGE = {**_DATASET, "id": PACKAGE_ID, "name": "package.zip", "content_type": "application/zip", "size_bytes": 812}
 _PENDING = {"status": "pending_upload", "finalized_at": None}
 
