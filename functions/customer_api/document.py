@@ -59,12 +59,13 @@ def with_answers(document: Json, routes: Sequence[BaseRoute]) -> Json:
     return document
 
 
-def refusals(operation: Json, credentials: Sequence[Any], note: Note) -> list[str]:
+def refusals(operation: Json, credentials: Sequence[Any], note: Note, *, changes: bool) -> list[str]:
     """The codes that an operation answers with, by status: what follows from how it is declared, and what its note adds."""
     parameters = {(each["in"], each["name"]) for each in operation.get("parameters", [])}
     codes = ["INTERNAL_ERROR", "RATE_LIMITED", *note.refuses]
     if credentials:
-        codes += ["CUSTOMER_AUTH_REQUIRED"]
+        # A page of another origin may not change anything by the cookie alone.
+        codes += ["CUSTOMER_AUTH_REQUIRED", *(["ORIGIN_DENIED"] if changes else [])]
     if credentials and credentials != ["session"]:
         codes += ["API_KEY_INVALID", "API_KEY_REVOKED", "API_KEY_SCOPE_DENIED"]
     if "requestBody" in operation:
@@ -109,7 +110,7 @@ def _complete(operation: Json, route: APIRoute) -> None:
     if status < 400:
         responses[status] = _success(operation, status, model, note)
         responses |= {other: {"description": text, "headers": _headers()} for other, text in note.also.items()}
-    responses |= _refusals(refusals(operation, demands, note))
+    responses |= _refusals(refusals(operation, demands, note, changes=route.methods != {"GET"}))
     operation["responses"] = {str(code): responses[code] for code in sorted(responses)}
 
 

@@ -72,6 +72,34 @@ _MALFORMED = {
     ),
 }
 
+_ACCOUNTS = {
+    "INVITATION_INVALID": Refusal(
+        400,
+        "The invitation is unknown, used, replaced by a newer one, or too old.",
+        "Ask the operator for a new invitation.",
+    ),
+    "RESET_TOKEN_INVALID": Refusal(
+        400,
+        "The reset token is unknown, used, replaced by a newer one, or too old.",
+        "Ask the operator for a new token.",
+    ),
+    "PASSWORD_WRONG": Refusal(
+        400,
+        "The current password is not the account's.",
+        "Check it and try again, or ask the operator for a reset token.",
+    ),
+    "EMAIL_TAKEN": Refusal(
+        409,
+        "An account with the e-mail address of the invitation is there already.",
+        "Sign in to it; its password can be reset by the operator.",
+    ),
+    "ORIGIN_DENIED": Refusal(
+        403,
+        "A page of another origin than the portal's asks for a change that only the session's cookie vouches for.",
+        "Send the session token as a bearer token, or an API key.",
+    ),
+}
+
 _PACKAGES = {
     "PACKAGE_INVALID": Refusal(
         400,
@@ -164,6 +192,11 @@ _ABSENT = {
         "No API key of yours has this id.",
         "List your keys; the id begins with key_.",
     ),
+    "UNIT_NOT_FOUND": Refusal(
+        404,
+        "The job has no compute unit with this id.",
+        "List the job's compute units to find the id.",
+    ),
     "METHOD_NOT_ALLOWED": Refusal(
         405,
         "The path exists, but not for this method.",
@@ -186,6 +219,21 @@ _STATE = {
         409,
         "The bytes that arrived differ in size or SHA-256 from the declared ones.",
         "Declare the upload again with the size and SHA-256 of the file that you send.",
+    ),
+    "UPLOAD_NOT_MULTIPART": Refusal(
+        409,
+        "The upload goes in one piece, so it has no parts.",
+        "PUT the bytes to the upload.url of its declaration.",
+    ),
+    "UPLOAD_NOT_PENDING": Refusal(
+        409,
+        "All parts of the upload have been put together, so none can be sent or listed any more.",
+        "Finalize it, unless it is ready already.",
+    ),
+    "UPLOAD_EXPIRED": Refusal(
+        409,
+        "The parts were not finalized within 7 days and have been thrown away.",
+        "Declare the upload again and send all parts.",
     ),
     "DATASET_NOT_READY": Refusal(
         409,
@@ -267,4 +315,4 @@ _LATER = {
     ),
 }
 
-CODES: dict[str, Refusal] = {**_MALFORMED, **_PACKAGES, **_WHO, **_ABSENT, **_STATE, **_LATER}
+CODES: dict[str, Refusal] = {**_MALFORMED, **_ACCOUNTS, **_PACKAGES, **_WHO, **_ABSENT, **_STATE, **_LATER}

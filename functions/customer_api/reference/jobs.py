@@ -78,22 +78,32 @@ _ARTIFACT = {
 }
 _URL = "https://storage.example.com/jobs/model.tar.gz?X-Amz-Signature=8c2e4b"
 
+_PLANNED = (
+    "SENSITIVITY_UNAVAILABLE",
+    "UNKNOWN_PARAMETER",
+    "MANIFEST_INVALID",
+    "DATASET_NOT_FOUND",
+    "TRAINING_PACKAGE_NOT_FOUND",
+    "DATASET_NOT_READY",
+    "TRAINING_PACKAGE_NOT_READY",
+)
+
 NOTES: Notes = {
     "createTrainingJob": Note(
         sends=_SENT,
         answers=_QUEUED,
-        refuses=(
-            "SENSITIVITY_UNAVAILABLE",
-            "UNKNOWN_PARAMETER",
-            "MANIFEST_INVALID",
-            "CREDIT_INSUFFICIENT",
-            "DATASET_NOT_FOUND",
-            "TRAINING_PACKAGE_NOT_FOUND",
-            "DATASET_NOT_READY",
-            "TRAINING_PACKAGE_NOT_READY",
-            "DAILY_TASK_LIMIT_EXCEEDED",
-            "TRY_AGAIN",
-        ),
+        refuses=(*_PLANNED, "CREDIT_INSUFFICIENT", "DAILY_TASK_LIMIT_EXCEEDED", "TRY_AGAIN"),
+    ),
+    "quoteTrainingJob": Note(
+        sends=_SENT,
+        answers={
+            "quote": _QUEUED["quote"],
+            "units_total": 3,
+            "strategy": "single",
+            "credits_available": 985,
+            "affordable": True,
+        },
+        refuses=_PLANNED,
     ),
     "listTrainingJobs": Note(answers=listed(_RUNNING)),
     "getTrainingJob": Note(answers=_RUNNING),

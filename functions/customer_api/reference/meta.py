@@ -11,7 +11,11 @@ _CONFIG = {
     "sensitivities": ["public", "low_sensitive"],
     "pagination": {"default_limit": 50, "max_limit": 100},
     "signed_url_seconds": 900,
-    "uploads": {"dataset_max_bytes": 5_000_000_000, "training_package_max_bytes": 100_000_000},
+    "uploads": {
+        "dataset_max_bytes": 5_000_000_000,
+        "training_package_max_bytes": 100_000_000,
+        "multipart_above_bytes": 100_000_000,
+    },
     "training_jobs": {
         "required_vram_mb": {"min": 0, "max": 80_000},
         "required_disk_mb": {"min": 64, "max": 200_000, "default": 1_024},

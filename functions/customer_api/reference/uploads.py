@@ -10,9 +10,10 @@ TAGS = {
 }
 
 _ARRIVAL = ("UPLOAD_MISSING", "UPLOAD_MISMATCH", "STORAGE_UNAVAILABLE")
+_PARTS = ("DATASET_NOT_FOUND", "UPLOAD_NOT_MULTIPART", "UPLOAD_NOT_PENDING", "UPLOAD_EXPIRED")
 _ZIP = ("PACKAGE_INVALID", "PACKAGE_UNSAFE", "PACKAGE_NO_ENTRY", "MANIFEST_INVALID", "PLAN_CYCLIC")
 
-_DATASET = {
+_UPLOADED = {
     "id": DATASET_ID,
     "name": "points.csv",
     "status": "ready",
@@ -22,6 +23,7 @@ _DATASET = {
     "created_at": AT,
     "finalized_at": AT,
 }
+_DATASET = {**_UPLOADED, "multipart": None}
 _UPLOAD = {
     "method": "PUT",
     "url": "https://storage.example.com/uploads/019aa5f0?X-Amz-Signature=5d1f0c",
@@ -44,16 +46,25 @@ _LISTED_MANIFEST = {
     "units_total": 0,
 }
 _MANIFEST: dict[str, Any] = {**_LISTED_MANIFEST, "units": []}
-_PACKAGE = {**_DATASET, "id": PACKAGE_ID, "name": "package.zip", "content_type": "application/zip", "size_bytes": 812}
+_PACKAGE = {**_UPLOADED, "id": PACKAGE_ID, "name": "package.zip", "content_type": "application/zip", "size_bytes": 812}
 _PENDING = {"status": "pending_upload", "finalized_at": None}
 
 NOTES: Notes = {
     "createDataset": Note(
         sends={"name": "points.csv", "size_bytes": 360, "sha256": SHA256, "content_type": "text/csv"},
         answers={**_DATASET, **_PENDING, "upload": _UPLOAD},
-        refuses=("SIGNED_URL_FAILED",),
+        refuses=("SIGNED_URL_FAILED", "STORAGE_UNAVAILABLE"),
     ),
-    "finalizeDataset": Note(answers=_DATASET, refuses=("DATASET_NOT_FOUND", *_ARRIVAL)),
+    "createDatasetPartUrls": Note(
+        sends={"parts": [{"part_number": 1, "sha256": SHA256}]},
+        answers={"parts": [{"part_number": 1, **_UPLOAD}]},
+        refuses=(*_PARTS, "SIGNED_URL_FAILED"),
+    ),
+    "listDatasetParts": Note(
+        answers=listed({"part_number": 1, "size_bytes": 8_388_608, "sha256": SHA256}),
+        refuses=(*_PARTS, "STORAGE_UNAVAILABLE"),
+    ),
+    "finalizeDataset": Note(answers=_DATASET, refuses=("DATASET_NOT_FOUND", "UPLOAD_EXPIRED", *_ARRIVAL)),
     "listDatasets": Note(answers=listed(_DATASET)),
     "getDataset": Note(answers=_DATASET, refuses=("DATASET_NOT_FOUND",)),
     "deleteDataset": Note(refuses=("DATASET_NOT_FOUND", "DATASET_IN_USE", "STORAGE_UNAVAILABLE")),

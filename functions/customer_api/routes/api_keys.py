@@ -45,6 +45,7 @@ async def page(caller: SignedIn, limit: Limit = LIMIT, cursor: Cursor = None) ->
 
 @router.get("/{key_id}", operation_id="getApiKey")
 async def one(key_id: str, caller: SignedIn) -> Json:
+    """One key; never its plaintext."""
     return Json(views.api_key(caller.core.accounts.key(caller.customer_id, key_id)))
 
 

@@ -22,7 +22,7 @@ KEY = {"Idempotency-Key": "client-uuid-12345678"}
 # The node door has a vocabulary of its own, and these rooms speak to nobody else.
 _NODE_ROOMS = {"functions/node_api", "gpupool/nodes", "gpupool/units", "gpupool/wire", "gpupool/dispatch"}
 # What only the operator's command can provoke.
-_OPERATORS = {"CUSTOMER_NOT_FOUND", "EMAIL_TAKEN"}
+_OPERATORS = {"CUSTOMER_NOT_FOUND"}
 
 
 def anonymous(door: Door) -> httpx.Response:
@@ -178,6 +178,8 @@ def codes_in(node: ast.AST) -> Iterator[str]:
         ]
     elif isinstance(node, ast.Dict) and all(isinstance(key, ast.Constant) and isinstance(key.value, int) for key in node.keys):
         values += node.values  # codes by status, as routing has them
+    elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and " " in (pattern_of(node.elts[1]) or ""):
+        values.append(node.elts[0])  # a code with its sentence
     for value in values:
         text = pattern_of(value)
         if text is not None and re.fullmatch(r"(\.\+|[A-Z0-9])+(_(\.\+|[A-Z0-9]+))+", text):

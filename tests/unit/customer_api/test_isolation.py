@@ -4,15 +4,22 @@ Routes come from the published document. A new route with an id fails here until
 list until an estate has two of what it lists.
 """
 
+import hashlib
 import re
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
 from functions.customer_api.routes import PREFIX
+from gpupool.bootstrap import build_once
+from gpupool.objects.model import SignedPut
+from gpupool.uploads.parts import PartTerms
+from gpupool.uploads.service import Uploads
 from tests.platform import Machine, Platform
 from tests.support.customer_door import Door, Visitor, operations
 
+LARGE = 400  # more than what goes in one piece here, packages included
 MADE_UP = "019aa5f0-0000-7000-8000-00000000abcd"
 
 
@@ -30,13 +37,27 @@ class Estate:
         last = jobs[-1]
         artifacts = self.visitor.get(f"/training-jobs/{last['id']}/artifacts").json()["data"]
         keys = [self.visitor.post("/api-keys", {"name": "k", "scopes": ["usage:read"]}).json() for _ in range(2)]
+        parted = self.visitor.declare("datasets", b"x" * LARGE)
+        for part in self._sign(parted["id"], 1, 2):
+            assert door.ports.objects.upload(SignedPut(part["url"], part["headers"], part["method"]), b"x" * 8)
+        # A path that is not here has the value of the id that it begins with.
         self.ids = {
+            "/datasets/{upload_id}/parts": parted["id"],
             "/datasets/{upload_id}": last["dataset_id"],
             "/training-packages/{upload_id}": last["training_package_id"],
             "/training-jobs/{job_id}": last["id"],
             "/training-jobs/{job_id}/artifacts/{artifact_id}": artifacts[0]["id"],
             "/api-keys/{key_id}": keys[0]["id"],
         }
+
+    def values(self, path: str) -> list[str]:
+        """What to put into the path, one value for each of its ids."""
+        return [self.ids.get(path, self.ids[place]) if place == places(path)[-1] else self.ids[place] for place in places(path)]
+
+    def _sign(self, upload_id: str, *numbers: int) -> list[dict[str, Any]]:
+        wanted = [{"part_number": number, "sha256": hashlib.sha256(b"x" * 8).hexdigest()} for number in numbers]
+        signed: list[dict[str, Any]] = self.visitor.post(f"/datasets/{upload_id}/parts", {"parts": wanted}).json()["parts"]
+        return signed
 
 
 class Neighbours:
@@ -45,6 +66,10 @@ class Neighbours:
     def __init__(self) -> None:
         platform = Platform()
         door = Door(platform.ports)
+        small = PartTerms(above_bytes=LARGE - 1, min_part_bytes=8)
+        ports, once = platform.ports, build_once(platform.ports)
+        uploads = Uploads(store=ports.uploads, objects=ports.objects, once=once, clock=ports.clock, terms=small)
+        door.core = replace(door.core, uploads=uploads)
         self.ada = Estate(platform, door, "ada@example.com")
         self.bob = Estate(platform, door, "bob@example.com")
 
@@ -81,13 +106,12 @@ def with_ids() -> list[tuple[str, str, dict[str, Any]]]:
 def difference(method: str, path: str, operation: dict[str, Any], at: int) -> str | None:
     """What bob learns of ada's thing at the ``at``-th id of the path, below things of his own; None when it is nothing."""
     both = Neighbours()
-    mine = [both.bob.ids[place] for place in places(path)][:at]
-    hers = [both.ada.ids[place] for place in places(path)][at:]
+    mine, hers = both.bob.values(path)[:at], both.ada.values(path)[at:]
     foreign = told(ask(both.bob.visitor, method, filled(path, [*mine, *hers]), operation))
     unknown = told(ask(both.bob.visitor, method, filled(path, [*mine, *(MADE_UP for _ in hers)]), operation))
     if foreign != unknown or foreign[0] != 404:
         return f"{foreign} for what is another's, {unknown} for what is not there"
-    owner = ask(both.ada.visitor, method, filled(path, [both.ada.ids[place] for place in places(path)]), operation)
+    owner = ask(both.ada.visitor, method, filled(path, both.ada.values(path)), operation)
     return "the owner cannot find it either, so nothing is shown" if owner.status_code == 404 else None
 
 
@@ -118,12 +142,12 @@ def test_anothers_cursor_is_refused_by_every_list() -> None:
     ]
     wrong = {}
     for method, path in lists:
-        hers = both.ada.visitor.send(method, filled(path, [both.ada.ids[place] for place in places(path)]) + "?limit=1")
+        hers = both.ada.visitor.send(method, filled(path, both.ada.values(path)), params={"limit": 1})
         cursor = hers.json()["page"]["next_cursor"]
         if cursor is None:
             wrong[path] = "an Estate needs two of what this lists"
             continue
-        own = filled(path, [both.bob.ids[place] for place in places(path)])
+        own = filled(path, both.bob.values(path))
         answer = both.bob.visitor.send(method, own, params={"limit": 1, "cursor": cursor})
         if (answer.status_code, answer.json().get("error", {}).get("code")) != (400, "PAGINATION_INVALID_CURSOR"):
             wrong[path] = answer.text
