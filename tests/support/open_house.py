@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from gpupool.bootstrap import build_deliverer
 from gpupool.clock import FixedClock
 from gpupool.objects.model import SignedPut
 from gpupool.twins import MemoryPorts
@@ -44,6 +45,7 @@ class OpenHouse:
             "createDataset": lambda body: _declared(body, _BYTES["createDataset"]),
             "createTrainingPackage": lambda body: _declared(body, _BYTES["createTrainingPackage"]),
             "createTrainingJob": self._ordered,
+            "createWebhook": lambda body: body | {"url": "https://receiver.example/"},
             "login": lambda body: body | {"email": "ada@example.com", "password": PASSWORD},
         }
 
@@ -63,10 +65,21 @@ class OpenHouse:
         if operation in _BYTES and "upload" in answer:
             how = answer["upload"]
             self.door.ports.objects.upload(SignedPut(how["url"], how["headers"], how["method"]), _BYTES[operation])
+        if operation == "createWebhook":
+            self._deliver_to(answer["id"])
         if operation == "createTrainingJob":
             self.platform.settle()
             if len(answer["name"]) % 4:  # as good as dice, and the same in every run
                 Machine(self.platform).work_off()
+
+    def _deliver_to(self, webhook: str) -> None:
+        """Two events reach the new webhook, so that its log has something to read and to replay."""
+        door = self.door
+        for _ in range(2):
+            door.core.webhooks.test(self.visitor.id, webhook, idempotency_key=None)
+        deliverer = build_deliverer(door.ports)
+        while (ref := door.ports.webhook_queue.take()) is not None:
+            deliverer.deliver(ref)
 
     def _ordered(self, body: Json) -> Json:
         """Most made-up jobs contradict themselves: two spellings, parameters that the package lacks, too many credits."""

@@ -162,6 +162,16 @@ _WHO = {
 }
 
 _ABSENT = {
+    "WEBHOOK_NOT_FOUND": Refusal(
+        404,
+        "The customer has no webhook with this id.",
+        "Check the id against GET /webhooks.",
+    ),
+    "DELIVERY_NOT_FOUND": Refusal(
+        404,
+        "The webhook has no delivery with this id, or it is older than 30 days.",
+        "Check the id against the webhook's deliveries.",
+    ),
     "NOT_FOUND": Refusal(
         404,
         "There is nothing at this path.",
@@ -204,6 +214,14 @@ _ABSENT = {
     ),
 }
 
+_DELIVERIES = {
+    "WEBHOOK_DELIVERY_FAILED": Refusal(
+        200,
+        "No answer carries it: it stands as error.code of a delivery whose ten attempts failed, or whose receiver is gone.",
+        "See the delivery's attempts for what the receiver answered, correct the receiver, then replay the delivery.",
+    ),
+}
+
 _STATE = {
     "IDEMPOTENCY_CONFLICT": Refusal(
         409,
@@ -229,6 +247,21 @@ _STATE = {
         409,
         "All parts of the upload have been put together, so none can be sent or listed any more.",
         "Finalize it, unless it is ready already.",
+    ),
+    "WEBHOOK_LIMIT_REACHED": Refusal(
+        409,
+        "There are twenty webhooks already.",
+        "Delete one, or let one of them ask for more events.",
+    ),
+    "WEBHOOK_DISABLED": Refusal(
+        409,
+        "You disabled the webhook, or its receiver answered 410.",
+        "Enable it with PATCH and enabled true, then send the request again.",
+    ),
+    "DELIVERY_PENDING": Refusal(
+        409,
+        "The delivery is still being attempted, so there is nothing to replay.",
+        "Wait until it is delivered or has failed.",
     ),
     "UPLOAD_EXPIRED": Refusal(
         409,
@@ -293,11 +326,6 @@ _LATER = {
         "A fault of ours.",
         "Try again later; if it stays, tell the operator the request_id.",
     ),
-    "WEBHOOK_DELIVERY_FAILED": Refusal(
-        502,
-        "The webhook's receiver did not answer a test with 2xx, or all tries of a delivery were used up.",
-        "See the delivery's attempts for what the receiver answered, correct the receiver, then test again.",
-    ),
     "SIGNED_URL_FAILED": Refusal(
         503,
         "The storage did not sign a URL.",
@@ -315,4 +343,4 @@ _LATER = {
     ),
 }
 
-CODES: dict[str, Refusal] = {**_MALFORMED, **_ACCOUNTS, **_PACKAGES, **_WHO, **_ABSENT, **_STATE, **_LATER}
+CODES: dict[str, Refusal] = {**_MALFORMED, **_ACCOUNTS, **_PACKAGES, **_WHO, **_ABSENT, **_STATE, **_LATER, **_DELIVERIES}

@@ -32,6 +32,7 @@ async def create(body: CreateWebhookRequest, caller: Owner, idempotency_key: Ide
 
 @router.get("", operation_id="listWebhooks")
 async def page(caller: Owner, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
+    """The customer's webhooks, newest first, disabled ones too."""
     webhooks = caller.core.webhooks
     return listing(
         caller,
@@ -45,6 +46,7 @@ async def page(caller: Owner, limit: Limit = LIMIT, cursor: Cursor = None) -> Js
 
 @router.get("/{webhook_id}", operation_id="getWebhook")
 async def one(webhook_id: str, caller: Owner) -> Json:
+    """One webhook, without its secret."""
     return Json(views.webhook(caller.core.webhooks.get(caller.customer_id, _known(webhook_id))))
 
 

@@ -12,8 +12,9 @@ from botocore.credentials import CredentialResolver
 
 from functions.customer_api.reference.errors import CODES, PUBLISHED
 from gpupool.accounts.model import Scope
-from gpupool.bootstrap import build_customer_core
+from gpupool.bootstrap import build_customer_core, build_deliverer
 from gpupool.objects.s3 import S3ObjectStore
+from gpupool.webhooks.sender import Outcome
 from tests.support.customer_door import SEED_SCOPES, Door, Visitor
 
 ROOT = Path(__file__).parents[3]
@@ -109,6 +110,18 @@ def inner_webhook(door: Door) -> httpx.Response:
     return door.customer().post("/webhooks", {"url": "http://localhost/hook", "events": ["job.completed"]})
 
 
+def ruined_delivery(door: Door) -> httpx.Response:
+    """Not an answer of its own: it stands in the delivery, once the receiver has said that it is gone."""
+    ada = door.customer()
+    webhook = ada.post("/webhooks", {"url": "https://receiver.example/", "events": ["job.completed"]}).json()["id"]
+    delivery = ada.post(f"/webhooks/{webhook}/test").json()["delivery_id"]
+    door.ports.sender.answer = lambda _sent: Outcome(1, status_code=410)
+    ref = door.ports.webhook_queue.take()
+    assert ref is not None
+    build_deliverer(door.ports).deliver(ref)
+    return ada.get(f"/webhooks/{webhook}/deliveries/{delivery}")
+
+
 def crash(door: Door) -> httpx.Response:
     ada = door.customer(scopes=SEED_SCOPES)
     del door.world.jobs
@@ -132,6 +145,7 @@ PROVOCATIONS: dict[str, Callable[[Door], httpx.Response]] = {
     "PAGINATION_INVALID_CURSOR": torn_cursor,
     "EXPORT_RANGE_TOO_LARGE": long_export,
     "WEBHOOK_INVALID_URL": inner_webhook,
+    "WEBHOOK_DELIVERY_FAILED": ruined_delivery,
     "INTERNAL_ERROR": crash,
 }
 
@@ -216,4 +230,4 @@ def test_causes_and_remedies_are_sentences() -> None:
         assert refusal.cause[0].isupper(), code
         assert refusal.cause.endswith("."), code
         assert refusal.remedy.endswith("."), code
-        assert 400 <= refusal.status < 600, code
+        assert 400 <= refusal.status < 600 or code == "WEBHOOK_DELIVERY_FAILED", code

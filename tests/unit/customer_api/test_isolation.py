@@ -41,6 +41,9 @@ class Estate:
         for part in self._sign(parted["id"], 1, 2):
             assert door.ports.objects.upload(SignedPut(part["url"], part["headers"], part["method"]), b"x" * 8)
         # A path that is not here has the value of the id that it begins with.
+        wish = {"url": "https://receiver.example/", "events": ["job.completed"]}
+        hooks = [self.visitor.post("/webhooks", wish).json() for _ in range(2)]
+        sent = [self.visitor.post(f"/webhooks/{hooks[0]['id']}/test").json() for _ in range(2)]
         self.ids = {
             "/datasets/{upload_id}/parts": parted["id"],
             "/datasets/{upload_id}": last["dataset_id"],
@@ -48,6 +51,8 @@ class Estate:
             "/training-jobs/{job_id}": last["id"],
             "/training-jobs/{job_id}/artifacts/{artifact_id}": artifacts[0]["id"],
             "/api-keys/{key_id}": keys[0]["id"],
+            "/webhooks/{webhook_id}": hooks[0]["id"],
+            "/webhooks/{webhook_id}/deliveries/{delivery_id}": sent[0]["delivery_id"],
         }
 
     def values(self, path: str) -> list[str]:
