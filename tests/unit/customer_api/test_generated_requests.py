@@ -115,7 +115,9 @@ def _walk(room: str) -> tuple[type[schemathesis.stateful.APIStateMachine], set[s
 def test_walks_along_the_links_answer_as_documented(room: str) -> None:
     walk, came = _walk(room)
     # More steps would come near the size at which Hypothesis cuts its examples short, and cuts are not repeatable.
-    walk.run(settings=settings(max_examples=_WALKS.get(room, 120), stateful_step_count=6, phases=[Phase.generate], **_REPEATABLE))
+    walk.run(
+        settings=settings(max_examples=_WALKS.get(room, 120), stateful_step_count=6, phases=[Phase.generate], **_REPEATABLE)
+    )
 
     print(f"walks in {room}: came to {len(_links()[room] & came)} of {len(_links()[room])} linked operations")
     assert _links()[room] - came == set(), "no walk came there with success; see OpenHouse.prepare and follow"
