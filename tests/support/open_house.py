@@ -3,15 +3,18 @@
 What a request makes can be used by the next: declared bytes arrive, jobs are worked off or wait.
 """
 
-import hashlib
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
 from typing import Any
 
 from gpupool.bootstrap import build_deliverer
 from gpupool.clock import FixedClock
+from gpupool.errors import Conflict
 from gpupool.objects.model import SignedPut
 from gpupool.twins import MemoryPorts
+from gpupool.uploads.parts import MIN_PART_BYTES
 from tests.platform import Machine, Platform
 from tests.support.customer_door import PASSWORD, Door
 from tests.support.packages import a_package
@@ -26,7 +29,12 @@ _UNLIMITED = {
     "units_per_day": 1_000_000,
 }
 _OTHER_SPELLINGS = {"min_vram_mb", "max_runtime_minutes", "parameters", "sensitivity"}
-_BYTES = {"createDataset": b"rows", "createTrainingPackage": a_package()}
+_ROWS = b"rows"
+# A dataset in parts, of which only the last, of 8 bytes, is ever sent.
+_LAST = 13
+_PART = b"the last"
+_LARGE = (_LAST - 1) * MIN_PART_BYTES + len(_PART)
+_PACKAGE = a_package()
 
 
 class OpenHouse:
@@ -37,13 +45,14 @@ class OpenHouse:
         self.platform = Platform(settings=settings)
         count = itertools.count()
         # Lists of keys are in the order of these digits; the same requests have to meet the same lists.
-        self.platform.ports.random_hex = lambda size: hashlib.sha256(str(next(count)).encode()).hexdigest()[: 2 * size]
+        self.platform.ports.random_hex = lambda size: sha256(str(next(count)).encode()).hexdigest()[: 2 * size]
         self.door = Door(self.platform.ports)
         self.visitor = self.door.customer("ada@example.com", credits=1_000_000)
         self._inputs = self.visitor.job_request()
         self._prepare: dict[str, Callable[[Json], Json]] = {
-            "createDataset": lambda body: _declared(body, _BYTES["createDataset"]),
-            "createTrainingPackage": lambda body: _declared(body, _BYTES["createTrainingPackage"]),
+            "createDataset": lambda body: _declared(body, _ROWS) | ({} if _coin(body) else {"size_bytes": _LARGE}),
+            "createDatasetPartUrls": lambda _: {"parts": [{"part_number": _LAST, "sha256": sha256(_PART).hexdigest()}]},
+            "createTrainingPackage": lambda body: _declared(body, _PACKAGE),
             "createTrainingJob": self._ordered,
             "createWebhook": lambda body: body | {"url": "https://receiver.example/"},
             "login": lambda body: body | {"email": "ada@example.com", "password": PASSWORD},
@@ -62,15 +71,27 @@ class OpenHouse:
 
     def follow(self, operation: str, answer: Json) -> None:
         """What happens outside of the door after a success."""
-        if operation in _BYTES and "upload" in answer:
-            how = answer["upload"]
-            self.door.ports.objects.upload(SignedPut(how["url"], how["headers"], how["method"]), _BYTES[operation])
+        arriving = {
+            "createDataset": [(answer.get("upload"), _ROWS)],
+            "createTrainingPackage": [(answer.get("upload"), _PACKAGE)],
+            "createDatasetPartUrls": [(part, _PART) for part in answer.get("parts", ())],
+        }
+        for how, content in arriving.get(operation, ()):
+            if how and "url" in how:
+                self.door.ports.objects.upload(SignedPut(how["url"], how["headers"], how["method"]), content)
         if operation == "createWebhook":
             self._deliver_to(answer["id"])
-        if operation == "createTrainingJob":
+        if operation == "createTrainingJob" and _coin(answer):
+            self._work_off()
+
+    def _work_off(self) -> None:
+        """Completes what rings; units of cancelled jobs ring too, and need nobody."""
+        machine = Machine(self.platform)
+        self.platform.settle()
+        while (bell := machine.receive()) is not None:
+            with suppress(Conflict):
+                machine.complete(machine.claim(bell))
             self.platform.settle()
-            if len(answer["name"]) % 4:  # as good as dice, and the same in every run
-                Machine(self.platform).work_off()
 
     def _deliver_to(self, webhook: str) -> None:
         """Two events reach the new webhook, so that its log has something to read and to replay."""
@@ -88,6 +109,11 @@ class OpenHouse:
         return plain | known | {"required_vram_mb": 0, "required_disk_mb": 64}
 
 
+def _coin(thing: Json) -> bool:
+    """As good as a toss, and the same in every run."""
+    return len(str(thing.get("name"))) % 2 == 1
+
+
 def _declared(body: Json, content: bytes) -> Json:
-    described: Json = {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    described: Json = {"size_bytes": len(content), "sha256": sha256(content).hexdigest()}
     return body | {name: value for name, value in described.items() if name in body}
