@@ -126,8 +126,8 @@ class GpuPoolStack(Stack):
 
     def _grant_bucket_and_secret(self) -> None:
         customer, node = self.rooms.customer_api, self.rooms.node_api
-        self.bucket.let_read(customer, "customers", "jobs", "logs")
-        self.bucket.let_put(customer, "customers")
+        self.bucket.let_read(customer, "customers", "jobs", "logs", "exports")
+        self.bucket.let_put(customer, "customers", "exports")
         self.bucket.let_put_in_parts(customer, "customers")
         self.bucket.let_delete(customer, "customers")
         self.bucket.let_read(node, "customers", "jobs")

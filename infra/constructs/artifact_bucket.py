@@ -87,5 +87,11 @@ def _lifecycle() -> list[s3.LifecycleRule]:
     return [
         s3.LifecycleRule(id="abort-unfinished-uploads", abort_incomplete_multipart_upload_after=Duration.days(7)),
         s3.LifecycleRule(id="expire-log-chunks", prefix="logs/", expiration=Duration.days(30)),
+        s3.LifecycleRule(
+            id="expire-exports",
+            prefix="exports/",
+            expiration=Duration.days(1),
+            noncurrent_version_expiration=Duration.days(1),
+        ),
         s3.LifecycleRule(id="expire-replaced-versions", noncurrent_version_expiration=Duration.days(30)),
     ]

@@ -1,6 +1,6 @@
 """The DynamoDB tables: their keys, and who may do what with one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
@@ -25,11 +25,13 @@ class Key:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One table."""
+    """One table. ``local_indexes`` sort the items of one partition by another attribute and can be read consistently; a
+    table has them from its making on, and they keep a partition below 10 GB."""
 
     name: str
     key: Key
     indexes: dict[str, Key]
+    local_indexes: dict[str, str] = field(default_factory=dict)
     stream: bool = False
     ttl: bool = False
 
@@ -46,7 +48,7 @@ SPECS = (
     ),
     TableSpec("units", Key("job_id", "unit_id"), {}, stream=True),
     TableSpec("artifacts", Key("job_id", "artifact_id"), {}),
-    TableSpec("ledger", Key("customer_id", "entry_id"), {"by_time": Key("customer_id", "time_key")}),
+    TableSpec("ledger", Key("customer_id", "entry_id"), {}, local_indexes={"by_time": "time_key"}),
     TableSpec("nodes", Key("pk"), {}, ttl=True),
     TableSpec("idempotency", Key("pk"), {}, ttl=True),
     TableSpec("events", Key("job_id", "event_key"), {}, stream=True),
@@ -88,6 +90,10 @@ class PoolTable(Construct):
                 sort_key=_attribute(key.sort) if key.sort else None,
                 projection_type=dynamodb.ProjectionType.ALL,
             )
+        for name, sort in spec.local_indexes.items():
+            self.table.add_local_secondary_index(
+                index_name=name, sort_key=_attribute(sort), projection_type=dynamodb.ProjectionType.ALL
+            )
 
     @property
     def name(self) -> str:
@@ -124,7 +130,7 @@ class PoolTable(Construct):
 
     def let_query_indexes(self, *functions: RoomFunction, only: str | None = None) -> None:
         """Queries of every index, or of one."""
-        names = self._spec.indexes if only is None else (only,)
+        names = [*self._spec.indexes, *self._spec.local_indexes] if only is None else [only]
         for function in functions:
             function.know({self.variable: self.name})
             function.allow(["dynamodb:Query"], on=[f"{self.table.table_arn}/index/{name}" for name in names])

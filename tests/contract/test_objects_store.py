@@ -93,6 +93,14 @@ def test_a_list_of_nothing_is_empty(stored: ObjectStore) -> None:
     assert stored.list("logs/absent/", limit=10) == ()
 
 
+def test_what_is_put_is_there_with_its_type(stored: ObjectStore) -> None:
+    stored.put("exports/c/e.csv", b"a,b\r\n", content_type="text/csv; charset=utf-8")
+    head = stored.head("exports/c/e.csv")
+    assert head is not None
+    assert (head.size_bytes, head.content_type) == (5, "text/csv; charset=utf-8")
+    assert stored.read_range("exports/c/e.csv", start=0, length=5) == b"a,b\r\n"
+
+
 def test_deleting_twice_is_no_error(stored: ObjectStore) -> None:
     stored.delete(KEY)
     stored.delete(KEY)

@@ -4,7 +4,7 @@ import pytest
 
 from gpupool.uploads.model import UNFINISHED_LIFETIME
 from tests.infra.synthesised import Properties, Synthesised
-from tests.support.tables import TABLES
+from tests.support.tables import LOCAL_INDEXES, TABLES
 
 WITH_STREAM = {"jobs", "units", "events"}
 WITH_TTL = {"keys", "nodes", "idempotency", "limits", "deliveries"}
@@ -15,10 +15,11 @@ def test_tables_have_the_keys_that_the_stores_are_tested_with(prod: Synthesised,
     table = prod.tables[name]
     partition, sort, indexes = TABLES[name]
     assert _keys(table) == (partition, sort)
-    found = {index["IndexName"]: _keys(index) for index in table.get("GlobalSecondaryIndexes", [])}
-    assert found == indexes
+    for kind, expected in (("GlobalSecondaryIndexes", indexes), ("LocalSecondaryIndexes", LOCAL_INDEXES.get(name, {}))):
+        found = table.get(kind, [])
+        assert {index["IndexName"]: _keys(index) for index in found} == expected
+        assert all(index["Projection"] == {"ProjectionType": "ALL"} for index in found)
     assert {attribute["AttributeType"] for attribute in table["AttributeDefinitions"]} == {"S"}
-    assert all(index["Projection"] == {"ProjectionType": "ALL"} for index in table.get("GlobalSecondaryIndexes", []))
 
 
 def test_there_are_no_other_tables(prod: Synthesised) -> None:
@@ -79,6 +80,9 @@ def test_what_is_left_over_expires(prod: Synthesised) -> None:
     days = UNFINISHED_LIFETIME.days
     assert rules["abort-unfinished-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": days}
     assert (rules["expire-log-chunks"]["Prefix"], rules["expire-log-chunks"]["ExpirationInDays"]) == ("logs/", 30)
+    exports = rules["expire-exports"]
+    assert (exports["Prefix"], exports["ExpirationInDays"]) == ("exports/", 1)
+    assert exports["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
     assert rules["expire-replaced-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
 
 

@@ -60,6 +60,7 @@ EXPECTED: dict[str, Grants] = {
         },
         "artifact bucket/jobs/*": {"s3:GetObject"},
         "artifact bucket/logs/*": {"s3:GetObject"},
+        "artifact bucket/exports/*": {"s3:GetObject", "s3:PutObject"},
         "signing secret": {"secretsmanager:GetSecretValue"},
     },
     "node_api": {

@@ -20,6 +20,7 @@ EXCEPTIONS = {
     "AwsSolutions-IAM5[Resource::*]": ROOMS | {"Training"},
     "AwsSolutions-IAM5[Resource::<Bucket.Arn>/customers/*]": {"CustomerApi", "NodeApi"},
     "AwsSolutions-IAM5[Resource::<Bucket.Arn>/jobs/*]": {"CustomerApi", "NodeApi"},
+    "AwsSolutions-IAM5[Resource::<Bucket.Arn>/exports/*]": {"CustomerApi"},
     "AwsSolutions-IAM5[Resource::<Bucket.Arn>/logs/*]": {"CustomerApi", "NodeApi"},
     "AwsSolutions-APIG4": {"Door"},
     "AwsSolutions-SMG4": {"Signing"},

@@ -14,7 +14,7 @@ TABLES: dict[str, tuple[str, str | None, dict[str, tuple[str, str]]]] = {
     ),
     "units": ("job_id", "unit_id", {}),
     "artifacts": ("job_id", "artifact_id", {}),
-    "ledger": ("customer_id", "entry_id", {"by_time": ("customer_id", "time_key")}),
+    "ledger": ("customer_id", "entry_id", {}),
     "nodes": ("pk", None, {}),
     "idempotency": ("pk", None, {}),
     "events": ("job_id", "event_key", {}),
@@ -27,25 +27,30 @@ TABLES: dict[str, tuple[str, str | None, dict[str, tuple[str, str]]]] = {
     ),
 }
 
+# Those of the table's own partition, which can be read consistently.
+LOCAL_INDEXES: dict[str, dict[str, tuple[str, str]]] = {"ledger": {"by_time": ("customer_id", "time_key")}}
+
 
 def create_tables(client: Any, *names: str) -> None:
     """Creates the named tables, all of them when none is named."""
     for name in names or TABLES:
         partition, sort, indexes = TABLES[name]
-        attributes = {partition, *([sort] if sort else []), *(key for keys in indexes.values() for key in keys)}
-        optional: dict[str, Any] = {}
-        if indexes:
-            optional["GlobalSecondaryIndexes"] = [
-                {"IndexName": index, "KeySchema": _schema(*keys), "Projection": {"ProjectionType": "ALL"}}
-                for index, keys in indexes.items()
-            ]
+        kinds = {"GlobalSecondaryIndexes": indexes, "LocalSecondaryIndexes": LOCAL_INDEXES.get(name, {})}
+        keys = [key for found in kinds.values() for pair in found.values() for key in pair]
+        optional: Any = {kind: [_index(*each) for each in found.items()] for kind, found in kinds.items() if found}
         client.create_table(
             TableName=name,
             KeySchema=_schema(partition, sort),
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in sorted(attributes)],
+            AttributeDefinitions=[
+                {"AttributeName": key, "AttributeType": "S"} for key in sorted({partition, *([sort] if sort else []), *keys})
+            ],
             BillingMode="PAY_PER_REQUEST",
             **optional,
         )
+
+
+def _index(name: str, keys: tuple[str, str]) -> dict[str, Any]:
+    return {"IndexName": name, "KeySchema": _schema(*keys), "Projection": {"ProjectionType": "ALL"}}
 
 
 def _schema(partition: str, sort: str | None) -> list[dict[str, str]]:

@@ -70,7 +70,7 @@ def test_each_grant_is_a_transfer_of_its_own() -> None:
     credits.grant("ada", amount=5, note="welcome")
     credits.grant("ada", amount=5, note="welcome")
     assert credits.balance("ada").granted == 10
-    assert [entry.note for entry in credits.entries("ada", limit=10, key=None).items] == ["welcome", "welcome"]
+    assert [line.transfer.note for line in credits.entries("ada", limit=10, key=None).items] == ["welcome", "welcome"]
 
 
 @pytest.mark.parametrize("amount", [0, -1])

@@ -1,7 +1,10 @@
 """The ledger in memory."""
 
+from collections.abc import Iterator
+from datetime import datetime
+
 from gpupool.errors import AlreadyExists
-from gpupool.ledger.model import Balance, Transfer, deltas_of, time_key
+from gpupool.ledger.model import Balance, Transfer, deltas_of, moment_key, time_key
 from gpupool.pages import Key, Page
 from gpupool.world import World
 
@@ -28,6 +31,12 @@ class MemoryLedgerStore:
         next_key = {"customer_id": customer_id, "entry_id": last.id, "time_key": time_key(last)} if last else None
         return Page(tuple(rows[:limit]), next_key)
 
+    def between(self, customer_id: str, *, start: datetime, end: datetime | None) -> Iterator[Transfer]:
+        with self._world.lock:
+            rows = sorted(self._world.transfers.get(customer_id, {}).values(), key=time_key)
+        first, behind = moment_key(start), moment_key(end) if end else None
+        return (row for row in rows if time_key(row) >= first and (behind is None or time_key(row) < behind))
+
     def is_posted(self, transfer: Transfer) -> bool:
         return transfer.id in self._world.transfers.get(transfer.customer_id, {})
 
@@ -46,4 +55,5 @@ class MemoryLedgerStore:
             held=balance.held + deltas.held,
             spent=balance.spent + deltas.spent,
             granted=balance.granted + deltas.granted,
+            latest=time_key(transfer),
         )

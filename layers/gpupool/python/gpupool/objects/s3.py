@@ -67,6 +67,10 @@ class S3ObjectStore:
             answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{start + length - 1}")
             return answer["Body"].read()
 
+    def put(self, key: str, body: bytes, *, content_type: str) -> None:
+        with _translated("object"):
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type)
+
     def delete(self, key: str) -> None:
         with _translated("object"):
             self._client.delete_object(Bucket=self._bucket, Key=key)

@@ -29,6 +29,9 @@ class ObjectStore(Protocol):
     def read_range(self, key: str, *, start: int, length: int) -> bytes:
         """At most ``length`` bytes from offset ``start``; both must lie inside the object."""
 
+    def put(self, key: str, body: bytes, *, content_type: str) -> None:
+        """Stores what the platform itself has made."""
+
     def delete(self, key: str) -> None:
         """Removes the object; one that is gone already is no error."""
 

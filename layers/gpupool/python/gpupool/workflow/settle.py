@@ -22,6 +22,11 @@ class Settlement:
     def settle(self, unit: Unit) -> None:
         """Debits the unit's credits unless that was done; the transfer's id is the unit's."""
         transfer = debit(
-            customer_id=unit.customer_id, job_id=unit.job_id, unit_id=unit.id, amount=unit.credits, at=self._clock.now()
+            customer_id=unit.customer_id,
+            job_id=unit.job_id,
+            unit_id=unit.id,
+            amount=unit.credits,
+            at=self._clock.now(),
+            note=unit.name,
         )
         self._transitions.settle(unit, transfer)
