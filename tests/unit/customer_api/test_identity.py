@@ -140,7 +140,10 @@ BY_SCOPE = [
     ("GET", "/webhooks/x/deliveries", Scope.WEBHOOK_WRITE),
     ("GET", "/webhooks/x/deliveries/y", Scope.WEBHOOK_WRITE),
     ("POST", "/webhooks/x/deliveries/y/replay", Scope.WEBHOOK_WRITE),
+    ("GET", "/usage/daily", Scope.USAGE_READ),
+    ("GET", "/usage/export.csv", Scope.USAGE_READ),
     ("GET", "/credits/ledger", Scope.USAGE_READ),
+    ("GET", "/credits/statement.csv", Scope.USAGE_READ),
 ]
 OPEN = {
     *(("GET", "/config"), ("GET", "/meta"), ("POST", "/jobs/image"), ("POST", "/jobs/image-api")),

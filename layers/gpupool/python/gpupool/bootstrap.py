@@ -20,6 +20,7 @@ from gpupool.ports import AwsPorts, Ports
 from gpupool.settings import Settings, settings
 from gpupool.units.service import Leases
 from gpupool.uploads.service import Uploads
+from gpupool.usage.service import Usage
 from gpupool.webhooks.deliverer import Deliverer, Sweep
 from gpupool.webhooks.fan_out import FanOut
 from gpupool.webhooks.service import Webhooks
@@ -39,6 +40,7 @@ class CustomerCore:
     jobs: Jobs
     logs: Logs
     credits: Credits
+    usage: Usage
     limits: Limits
     webhooks: Webhooks
     allowance: Allowance
@@ -69,6 +71,7 @@ def build_customer_core(ports: Ports) -> CustomerCore:
         limits=build_limits(ports),
         webhooks=build_webhooks(ports),
         credits=build_credits(ports),
+        usage=build_usage(ports),
         cursors=Cursors(secret=ports.signing_secret, clock=ports.clock),
         clock=ports.clock,
         allowance=allowance(ports.settings),
@@ -144,6 +147,10 @@ def build_once(ports: Ports) -> Once:
 
 def build_credits(ports: Ports) -> Credits:
     return Credits(ledger=ports.ledger, clock=ports.clock)
+
+
+def build_usage(ports: Ports) -> Usage:
+    return Usage(credits=build_credits(ports), objects=ports.objects, clock=ports.clock)
 
 
 def build_pairing(ports: Ports) -> Pairing:
