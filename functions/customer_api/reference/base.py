@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 JSON = "application/json"
+CSV = "text/csv"
 
 # Examples tell one story: Ada uploads points, trains a line on them and takes the model.
 DATASET_ID = "019aa5f0-3c1e-7b52-9d7e-5f1c2a7d9e01"
