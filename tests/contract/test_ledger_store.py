@@ -1,12 +1,12 @@
 """The ledger in memory and in DynamoDB answers alike."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from gpupool.errors import AlreadyExists
-from gpupool.ledger.model import Balance, EntryKind
+from gpupool.ledger.model import Balance, EntryKind, Transfer, time_key
 from tests.contract.both import Stores, opened
 from tests.factories import CUSTOMER_ID, NOW, a_grant
 
@@ -62,3 +62,42 @@ def test_a_submitted_job_shows_its_hold(stores: Stores) -> None:
     job = stores.submitted()
     entries = stores.ledger.page(CUSTOMER_ID, limit=10, key=None).items
     assert {(entry.kind, entry.job_id) for entry in entries} == {(EntryKind.GRANT, None), (EntryKind.HOLD, job.id)}
+
+
+def between(stores: Stores, start: datetime, end: datetime | None) -> list[Transfer]:
+    return list(stores.ledger.between(CUSTOMER_ID, start=start, end=end))
+
+
+def test_entries_of_a_time_come_oldest_first_without_those_of_its_end(stores: Stores) -> None:
+    second = timedelta(seconds=1)
+    posted = [a_grant(grant_id=f"g-{at}", at=NOW + at * second) for at in range(4)]
+    for transfer in [*posted[::-1], a_grant(customer_id="bob")]:
+        stores.ledger.post(transfer)
+    assert between(stores, NOW + second, NOW + 3 * second) == posted[1:3]
+    assert between(stores, NOW + second, None) == posted[1:]
+    assert between(stores, NOW + second / 2, NOW + second) == []
+    assert between(stores, NOW - second, NOW + second / 1_000_000) == posted[:1]
+
+
+def test_a_time_with_more_entries_than_one_answer_holds_is_read_whole(stores: Stores) -> None:
+    posted = [a_grant(grant_id=f"g-{at}", at=NOW + timedelta(seconds=at), note="n" * 100_000) for at in range(12)]
+    for transfer in posted:
+        stores.ledger.post(transfer)
+    assert between(stores, NOW, NOW + timedelta(days=1)) == posted
+
+
+def test_the_balance_names_what_was_posted_last_not_what_is_newest(stores: Stores) -> None:
+    first, late = a_grant(grant_id="g-1"), a_grant(grant_id="g-0", at=NOW - timedelta(seconds=1))
+    assert stores.ledger.balance(CUSTOMER_ID).latest == ""
+    for transfer in (first, late):
+        stores.ledger.post(transfer)
+        assert stores.ledger.balance(CUSTOMER_ID).latest == time_key(transfer)
+    with pytest.raises(AlreadyExists):
+        stores.ledger.post(first)
+    assert stores.ledger.balance(CUSTOMER_ID).latest == time_key(late)
+
+
+def test_every_transition_names_its_transfer_on_the_balance(stores: Stores) -> None:
+    job = stores.submitted()
+    (hold,) = [entry for entry in between(stores, NOW, None) if entry.job_id == job.id]
+    assert stores.ledger.balance(CUSTOMER_ID).latest == time_key(hold)

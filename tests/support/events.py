@@ -1,6 +1,7 @@
 """What API Gateway and Lambda hand to a handler."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ class FakeLambdaContext:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a handler returned to API Gateway."""
+    """What a handler returned to API Gateway; ``body`` is what its JSON says, of a CSV file the bytes."""
 
     status: int
     headers: dict[str, str]
@@ -45,9 +46,12 @@ def invoke(handler: Callable[..., dict[str, Any]], event: dict[str, Any]) -> Ans
     """Calls an HTTP handler as Lambda does, on an event loop of its own."""
     with _event_loop():
         raw = handler(event, FakeLambdaContext())
-    text = raw.get("body") or ""
-    body = json.loads(text) if text else None
-    return Answer(raw["statusCode"], raw.get("headers", {}), body, tuple(raw.get("cookies", ())))
+    text, headers = raw.get("body") or "", raw.get("headers", {})
+    if headers.get("content-type", "").startswith("text/csv"):
+        body = base64.b64decode(text) if raw["isBase64Encoded"] else text.encode()
+    else:
+        body = json.loads(text) if text else None
+    return Answer(raw["statusCode"], headers, body, tuple(raw.get("cookies", ())))
 
 
 @contextmanager
