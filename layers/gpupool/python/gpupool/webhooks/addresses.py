@@ -14,13 +14,13 @@ from gpupool.errors import ValidationFailed
 MAX_URL = 2_048
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# IANA's special-purpose registries, as they concern destinations.
+# IANA's special-purpose registries, as they concern destinations, and one address where a cloud serves its machines.
 _SPECIAL_V4 = tuple(
     ipaddress.IPv4Network(block)
     for block in (
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
         *("192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24"),
-        *("198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        *("168.63.129.16/32", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
     )
 )
 # Only global unicast is public; within it these are not. Mapped, NAT64, local and link-local addresses lie outside.
@@ -37,7 +37,8 @@ def is_public(address: Address) -> bool:
     """Whether the address belongs to the internet at large."""
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in block for block in _SPECIAL_V4)
-    return address in _GLOBAL_V6 and not any(address in block for block in _SPECIAL_V6)
+    # A zone names a link of this machine.
+    return address.scope_id is None and address in _GLOBAL_V6 and not any(address in block for block in _SPECIAL_V6)
 
 
 def check_url(url: str, *, insecure_hosts: frozenset[str] = frozenset()) -> str:
@@ -64,7 +65,7 @@ def _split(url: str) -> tuple[SplitResult, str, int | None]:
     except ValueError as error:
         raise _refused("is not a URL") from error
     host = (parts.hostname or "").rstrip(".")
-    if not host:
+    if not host or ("[" in parts.netloc) != (":" in host):
         raise _refused("names no host")
     if "@" in parts.netloc or parts.fragment or "#" in url:
         raise _refused("must not carry credentials or a fragment")
