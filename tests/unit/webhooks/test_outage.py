@@ -2,14 +2,15 @@
 
 import json
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from gpupool.webhooks.decide import DELAYS, MAX_ATTEMPTS
 from gpupool.webhooks.model import DeliveryStatus
 from gpupool.webhooks.queue import AttemptRef
-from tests.unit.webhooks.world import START, Hooks
+from gpupool.webhooks.service import Wish
+from tests.unit.webhooks.world import START, Died, Hooks
 
 OUTAGE = timedelta(hours=72)
 ENDPOINTS, EVENTS = 3, 100
@@ -123,3 +124,99 @@ def test_one_that_never_answers_fails_for_good_and_can_be_replayed() -> None:
     assert (again.round, replayed.status, replayed.reason) == (2, DeliveryStatus.DELIVERED, None)
     assert [attempt.status_code for attempt in replayed.attempts] == [500] * MAX_ATTEMPTS + [204]
     assert len(hooks.seen[lost.id]) == MAX_ATTEMPTS + 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sender_that_dies_now_and_then_loses_nothing(seed: int) -> None:
+    """Dying comes after the receiver has the request and before its row says so, which is the worst moment."""
+    chance = random.Random(seed)
+    hooks = Hooks()
+
+    def answer(at: datetime) -> int:
+        if chance.random() < 0.2:
+            raise Died
+        return 200
+
+    hooks.answer = answer
+    endpoint = hooks.endpoint()
+    for number in range(EVENTS):
+        hooks.fan_out.publish(hooks.event(number))
+        hooks.run(hours=0.1)
+    hooks.run(hours=30)
+
+    assert hooks.deaths.total() > 5
+    assert {each.status for each in hooks.log(endpoint)} == {DeliveryStatus.DELIVERED}
+    assert all(len(requests) == 1 for requests in hooks.seen.values())
+    assert len(hooks.ports.sender.sent) == EVENTS + hooks.deaths.total()
+
+
+def test_a_delivery_that_kills_every_sender_is_given_up_after_as_many_attempts_as_any_other() -> None:
+    def kills(_at: datetime) -> int:
+        raise Died
+
+    hooks = Hooks(answer=kills)
+    endpoint = hooks.endpoint()
+    hooks.fan_out.publish(hooks.event(0))
+    hooks.run(hours=100)
+
+    (given_up,) = hooks.log(endpoint)
+    assert len(hooks.ports.sender.sent) == MAX_ATTEMPTS
+    assert (given_up.status, given_up.attempts_made) == (DeliveryStatus.FAILED, MAX_ATTEMPTS)
+    assert "never ended" in str(given_up.reason)
+
+    hooks.answer = lambda _at: 200
+    hooks.service.replay("ada", endpoint.id, given_up.id)
+    hooks.run(hours=1)
+    assert hooks.log(endpoint)[0].status is DeliveryStatus.DELIVERED
+
+
+def test_doubled_messages_make_exactly_the_requests_that_single_ones_make() -> None:
+    chance = random.Random(7)
+    once, doubled = Hooks(), Hooks(mangle=lambda ref: [ref] * chance.choice([1, 2, 3]))
+    for hooks in (once, doubled):
+        a_world_in_outage(hooks)
+
+    def requests(hooks: Hooks) -> list[tuple[str, str, int]]:
+        sent = ((each, json.loads(each.body)["sequence"]) for each in hooks.ports.sender.sent)
+        return sorted((each.url, each.headers["webhook-timestamp"], sequence) for each, sequence in sent)
+
+    assert requests(once) == requests(doubled)
+
+
+def test_events_in_the_middle_of_an_outage_need_only_the_attempts_that_are_left_of_it() -> None:
+    """One event every 43 minutes through all of it: each is attempted at its instants until the first that succeeds."""
+    hooks = Hooks(answer=lambda at: 200 if at - START >= OUTAGE else 500)
+    endpoint = hooks.endpoint()
+    for number in range(EVENTS):
+        hooks.fan_out.publish(hooks.event(number))
+        hooks.run(hours=43 / 60)
+    hooks.run(hours=30)
+
+    needed = []
+    for delivery in hooks.log(endpoint):
+        at, planned = delivery.created_at, [delivery.created_at]
+        for delay in DELAYS:
+            if at - START >= OUTAGE:
+                break
+            at += delay
+            planned.append(at)
+        assert [moment for moment, _ in hooks.seen[delivery.id]] == planned
+        needed.append(len(planned))
+    assert (min(needed), max(needed)) == (5, MAX_ATTEMPTS)
+    print(f"outage: {EVENTS} events through 72 h, each attempted as often as needed: {min(needed)} to {max(needed)} times")
+
+
+def test_one_that_changed_its_address_is_not_disabled_for_what_the_old_one_said() -> None:
+    hooks = Hooks()
+    endpoint = hooks.endpoint()
+
+    def moves(_at: datetime) -> int:
+        hooks.clock.advance(1)
+        hooks.service.update("ada", endpoint.id, Wish(url="https://elsewhere.example/hook"))
+        return 410
+
+    hooks.answer = moves
+    hooks.fan_out.publish(hooks.event(0))
+    hooks.run(hours=1)
+
+    assert hooks.service.get("ada", endpoint.id).disabled_at is None

@@ -1,6 +1,6 @@
 """Webhooks in memory: events go in, a receiver answers, and time passes as a test says."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +17,13 @@ from gpupool.webhooks.queue import AttemptRef
 from gpupool.webhooks.sender import Outcome
 
 SWEEP_SECONDS = 300
+# A message whose function died is seen again after so long, and not more often than that.
+VISIBLE_AGAIN_SECONDS, MAX_RECEIVES = 360, 5
 START = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
+
+
+class Died(Exception):
+    """The function was stopped in the middle of an attempt."""
 
 
 @dataclass
@@ -28,6 +34,7 @@ class Hooks:
     # What the network does to messages before they are taken: [] loses one, two of it doubles it.
     mangle: Callable[[AttemptRef], list[AttemptRef]] = lambda ref: [ref]
     seen: dict[str, list[tuple[datetime, int]]] = field(default_factory=lambda: defaultdict(list))
+    deaths: Counter[AttemptRef] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.clock = FixedClock(START)
@@ -70,7 +77,12 @@ class Hooks:
         """Takes every message that can be seen now."""
         while (ref := self.ports.webhook_queue.take()) is not None:
             for copy in self.mangle(ref):
-                self.deliverer.deliver(copy)
+                try:
+                    self.deliverer.deliver(copy)
+                except Died:
+                    self.deaths[copy] += 1
+                    if self.deaths[copy] < MAX_RECEIVES:
+                        self.ports.webhook_queue.ring(copy, delay_seconds=VISIBLE_AGAIN_SECONDS)
 
     def _receive(self, sent: Sent) -> Outcome:
         now = self.clock.now()

@@ -20,6 +20,7 @@ IN_FLIGHT = timedelta(seconds=60)
 ROTATION_OVERLAP = timedelta(hours=24)
 GONE = "The endpoint answered 410 Gone and was disabled; enable it and replay this delivery."
 EXHAUSTED = f"All {MAX_ATTEMPTS} attempts over three days failed; replay this delivery when the endpoint works again."
+INTERRUPTED = "The last attempt never ended, which is our fault; replay this delivery."
 DISABLED = "The endpoint was disabled before this was delivered; enable it and replay this delivery."
 REMOVED = "The endpoint was deleted before this was delivered."
 
@@ -33,22 +34,41 @@ class Verdict:
 
 
 def claimed(delivery: Delivery, *, now: datetime) -> Delivery:
-    """The delivery while somebody makes its next attempt."""
-    return replace(delivery, due_at=now + IN_FLIGHT)
+    """The delivery while somebody makes its next attempt, which counts from here.
+
+    Should nobody tell how it ended, the one after it comes when it would after a failure, a minute later at the earliest. A
+    delivery that kills whoever attempts it therefore ends like any other.
+    """
+    follows = DELAYS[delivery.attempts_made] if delivery.attempts_made < len(DELAYS) else IN_FLIGHT
+    return replace(delivery, attempts_made=delivery.attempts_made + 1, due_at=now + max(IN_FLIGHT, follows))
+
+
+def is_used_up(delivery: Delivery) -> bool:
+    """Whether the schedule has no attempt left; of a pending delivery, nobody told then how its last one ended."""
+    return delivery.attempts_made >= MAX_ATTEMPTS
+
+
+def hopeless(delivery: Delivery, endpoint: Endpoint | None) -> str | None:
+    """Why no request is to be made any more; None when one is."""
+    if endpoint is None:
+        return REMOVED
+    if endpoint.disabled_at is not None:
+        return DISABLED
+    return INTERRUPTED if is_used_up(delivery) else None
 
 
 def after_attempt(delivery: Delivery, outcome: Outcome, *, now: datetime, jitter: float) -> Verdict:
-    """The delivery after one more attempt; ``jitter`` is 0 to 1."""
-    made = delivery.attempts_made + 1
+    """The delivery after the attempt that it was claimed for; ``jitter`` is 0 to 1."""
+    made = delivery.attempts_made
     attempt = Attempt(
         number=made, at=now, duration_ms=outcome.duration_ms, status_code=outcome.status_code, error=outcome.error
     )
-    noted = replace(delivery, attempts_made=made, attempts=(*delivery.attempts, attempt)[-_KEPT_ATTEMPTS:])
+    noted = replace(delivery, attempts=(*delivery.attempts, attempt)[-_KEPT_ATTEMPTS:])
     if outcome.delivered:
         return Verdict(replace(noted, status=DeliveryStatus.DELIVERED, delivered_at=now, due_at=None, reason=None))
     if outcome.status_code == _GONE:
         return Verdict(failed(noted, GONE), disable=True)
-    if made >= MAX_ATTEMPTS:
+    if is_used_up(noted):
         return Verdict(failed(noted, EXHAUSTED))
     return Verdict(replace(noted, due_at=now + _delay(made, outcome, jitter)))
 

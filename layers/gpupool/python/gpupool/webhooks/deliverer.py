@@ -1,5 +1,6 @@
 """Making attempts. The row is claimed before a request and written after it, so of two messages for one attempt one acts."""
 
+import logging
 import math
 from collections.abc import Callable
 from datetime import datetime
@@ -9,9 +10,11 @@ from gpupool.errors import StaleWrite
 from gpupool.webhooks import decide
 from gpupool.webhooks.model import Delivery, DeliveryStatus, Endpoint
 from gpupool.webhooks.queue import MAX_DELAY_SECONDS, AttemptRef, DeliveryQueue, ref_of
-from gpupool.webhooks.sender import Sender
+from gpupool.webhooks.sender import Outcome, Sender
 from gpupool.webhooks.signature import signed_headers
 from gpupool.webhooks.store import WebhookStore
+
+logger = logging.getLogger(__name__)
 
 USER_AGENT = "GPU-Agent-Webhooks/1"
 
@@ -42,15 +45,18 @@ class Deliverer:
         if delivery.due_at > now:
             self._ring_when_due(delivery, now=now)
             return
+        endpoint = self._store.endpoint(delivery.customer_id, delivery.endpoint_id)
+        reason = decide.hopeless(delivery, endpoint)
         try:
-            mine = self._store.replace_delivery(decide.claimed(delivery, now=now))
+            mine = self._store.replace_delivery(
+                decide.failed(delivery, reason) if reason else decide.claimed(delivery, now=now)
+            )
         except StaleWrite:
             return
-        endpoint = self._store.endpoint(mine.customer_id, mine.endpoint_id)
-        if endpoint is None or endpoint.disabled_at is not None:
-            self._store.replace_delivery(decide.failed(mine, decide.REMOVED if endpoint is None else decide.DISABLED))
-            return
-        self._attempt(endpoint, mine)
+        if endpoint is None or reason:
+            _tell(mine)
+        else:
+            self._attempt(endpoint, mine)
 
     def _attempt(self, endpoint: Endpoint, delivery: Delivery) -> None:
         at = self._clock.now()
@@ -61,6 +67,7 @@ class Deliverer:
         verdict = decide.after_attempt(delivery, outcome, now=now, jitter=self._jitter())
         if verdict.disable:
             self._disable(endpoint, now=now)
+        _tell(verdict.delivery, outcome)
         written = self._store.replace_delivery(verdict.delivery)
         if written.due_at is not None:
             self._ring_when_due(written, now=now)
@@ -72,8 +79,9 @@ class Deliverer:
             self._queue.ring(ref_of(delivery), delay_seconds=max(0, wait))
 
     def _disable(self, endpoint: Endpoint, *, now: datetime) -> None:
+        """Unless the owner has named another URL meanwhile, for which the answer says nothing."""
         current: Endpoint | None = endpoint
-        while current is not None and current.disabled_at is None:
+        while current is not None and current.disabled_at is None and current.url == endpoint.url:
             try:
                 self._store.replace_endpoint(current, decide.disabled(current, decide.GONE, now=now))
             except StaleWrite:
@@ -101,3 +109,18 @@ class Sweep:
             wait = math.ceil(((delivery.due_at or now) - now).total_seconds())
             self._queue.ring(ref_of(delivery), delay_seconds=min(MAX_DELAY_SECONDS, max(0, wait)))
         return len(found)
+
+
+def _tell(delivery: Delivery, outcome: Outcome | None = None) -> None:
+    """A line per request, and one for a delivery that failed for good. URLs may hold secrets and stay out of logs."""
+    about = {
+        "delivery_id": delivery.id,
+        "endpoint_id": delivery.endpoint_id,
+        "customer_id": delivery.customer_id,
+        "attempt": delivery.attempts_made,
+    }
+    if outcome is not None:
+        about |= {"status_code": outcome.status_code, "error": outcome.error, "duration_ms": outcome.duration_ms}
+        logger.info("webhook_attempted", extra=about)
+    if delivery.status is DeliveryStatus.FAILED:
+        logger.warning("webhook_failed", extra=about | {"code": "WEBHOOK_DELIVERY_FAILED", "reason": delivery.reason})

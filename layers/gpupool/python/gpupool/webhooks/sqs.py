@@ -16,7 +16,13 @@ class SqsDeliveryQueue:
         self._queue_url = queue_url
 
     def ring(self, ref: AttemptRef, *, delay_seconds: int = 0) -> None:
-        self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(asdict(ref)), DelaySeconds=delay_seconds)
+        """The group keeps a customer with many messages, or with receivers that take their time, from delaying the others."""
+        self._client.send_message(
+            QueueUrl=self._queue_url,
+            MessageBody=json.dumps(asdict(ref)),
+            DelaySeconds=delay_seconds,
+            MessageGroupId=ref.customer_id,
+        )
 
 
 def attempt_from(body: str) -> AttemptRef | None:
