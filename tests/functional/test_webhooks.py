@@ -96,3 +96,13 @@ def test_the_sweep_rings_for_what_is_due_and_was_forgotten(endpoint: Endpoint, l
     assert sweep_webhooks(load_event("sweep_webhooks.scheduled"), FakeLambdaContext()) == {"rung": 1}
 
     assert messages() == lost
+
+
+def test_messages_are_grouped_by_customer_so_that_one_with_many_delays_nobody_else(
+    endpoint: Endpoint, load_event: Load
+) -> None:
+    on_event_written(load_event("on_event_written.job_completed"), FakeLambdaContext())
+
+    found = aws.sqs().receive_message(QueueUrl=settings().webhook_queue_url, MessageSystemAttributeNames=["MessageGroupId"])
+
+    assert [message["Attributes"]["MessageGroupId"] for message in found["Messages"]] == [CUSTOMER_ID]
