@@ -81,8 +81,8 @@ async def rotate(webhook_id: str, caller: Owner, idempotency_key: IdempotencyKey
 @router.post("/{webhook_id}/test", operation_id="testWebhook")
 async def send_test(webhook_id: str, caller: Owner, idempotency_key: IdempotencyKey = None) -> Json:
     """Sends the event ``webhook.test`` to this webhook; the delivery log tells what came of it."""
-    delivery = caller.core.webhooks.test(caller.customer_id, _known(webhook_id), idempotency_key=idempotency_key)
-    return Json({**views.delivery(delivery), "delivery_id": delivery.id}, status_code=202)
+    tested = caller.core.webhooks.test(caller.customer_id, _known(webhook_id), idempotency_key=idempotency_key)
+    return Json(views.accepted_delivery(tested.delivery), status_code=202, headers=_REPLAYED if tested.replayed else None)
 
 
 @router.get("/{webhook_id}/deliveries", operation_id="listDeliveries")
@@ -109,7 +109,7 @@ async def one_delivery(webhook_id: str, delivery_id: str, caller: Owner) -> Json
 async def replay(webhook_id: str, delivery_id: str, caller: Owner) -> Json:
     """Sends a delivery that is over once more, under the same webhook-id and by the same schedule."""
     again = caller.core.webhooks.replay(caller.customer_id, _known(webhook_id), _sent(delivery_id))
-    return Json({**views.delivery(again), "delivery_id": again.id}, status_code=202)
+    return Json(views.accepted_delivery(again), status_code=202)
 
 
 def _known(webhook_id: str) -> str:

@@ -44,6 +44,10 @@ def whole_delivery(row: Delivery) -> View:
     return {**delivery(row), "body": row.body}
 
 
+def accepted_delivery(row: Delivery) -> View:
+    return {**delivery(row), "delivery_id": row.id}
+
+
 def _attempt(row: Attempt) -> View:
     return {
         "number": row.number,

@@ -42,7 +42,7 @@ def test_the_secret_is_shown_when_it_is_made_and_never_again(ada: Visitor) -> No
     assert "whsec_" not in ada.get("/webhooks").text + ada.get(path).text
 
 
-def test_a_repeat_with_the_same_key_creates_and_rotates_once(ada: Visitor) -> None:
+def test_a_repeat_with_the_same_key_creates_rotates_and_tests_once(ada: Visitor) -> None:
     key = {"idempotency-key": "a-key-of-mine"}
     first, again = (ada.post("/webhooks", SEED, headers=key) for _ in range(2))
     assert first.json() == again.json()
@@ -50,6 +50,10 @@ def test_a_repeat_with_the_same_key_creates_and_rotates_once(ada: Visitor) -> No
     assert len(ada.get("/webhooks").json()["data"]) == 1
     path = f"/webhooks/{first.json()['id']}/rotate-secret"
     assert ada.post(path, headers=key).json()["secret"] == ada.post(path, headers=key).json()["secret"]
+    path = f"/webhooks/{first.json()['id']}/test"
+    tested, again = (ada.post(path, headers=key) for _ in range(2))
+    assert tested.json() == again.json()
+    assert ("idempotent-replayed" in tested.headers, again.headers["idempotent-replayed"]) == (False, "true")
     conflict = ada.post("/webhooks", SEED | {"description": "other"}, headers=key)
     assert (conflict.status_code, conflict.json()["error"]["code"]) == (409, "IDEMPOTENCY_CONFLICT")
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from gpupool.errors import StaleWrite
-from gpupool.events.model import EventType
-from gpupool.webhooks.fan_out import FanOut
+from gpupool.events.model import SUBSCRIBABLE, EventType
+from gpupool.pages import Key, Page
+from gpupool.webhooks.fan_out import MAX_ENDPOINTS, FanOut
 from gpupool.webhooks.memory import MemoryWebhookStore
-from gpupool.webhooks.model import Delivery, DeliveryStatus
+from gpupool.webhooks.model import Delivery, DeliveryStatus, Endpoint
 from gpupool.webhooks.queue import AttemptRef
 from tests.unit.webhooks.world import Hooks
 
@@ -147,3 +148,39 @@ def test_what_is_under_way_to_a_removed_or_disabled_endpoint_ends() -> None:
     ended = [each for endpoint in (removed, disabled) for each in hooks.log(endpoint)]
     assert [each.status for each in ended] == [DeliveryStatus.FAILED] * 2
     assert hooks.ports.sender.sent == []
+
+
+def test_an_endpoint_beyond_the_limit_is_told_too() -> None:
+    """Creations that meet may pass the limit together; the oldest endpoint must not fall silent for that."""
+    hooks = Hooks()
+    endpoints = [hooks.endpoint(number) for number in range(MAX_ENDPOINTS)]
+    oldest = replace(endpoints[0], id="0", url="https://receiver-0.example/oldest")
+    hooks.ports.webhooks.add_endpoint(oldest)
+    hooks.fan_out.publish(hooks.event(1))
+    assert [len(hooks.log(each)) for each in (*endpoints, oldest)] == [1] * (MAX_ENDPOINTS + 1)
+
+
+def test_what_nobody_can_subscribe_to_asks_for_no_endpoints() -> None:
+    hooks = Hooks()
+    store = Counting(hooks.ports.world)
+    fan_out = FanOut(store=store, queue=hooks.ports.webhook_queue, clock=hooks.clock)
+    for kind in EventType:
+        fan_out.publish(hooks.event(1, kind=kind))
+    assert store.lists == len(SUBSCRIBABLE)
+
+
+class Counting(MemoryWebhookStore):
+    lists = 0
+
+    def endpoints(self, customer_id: str, *, limit: int, key: Key | None) -> Page[Endpoint]:
+        self.lists += 1
+        return super().endpoints(customer_id, limit=limit, key=key)
+
+
+def test_an_endpoint_that_is_removed_during_the_fan_out_gets_nothing() -> None:
+    hooks = Hooks()
+    endpoint = hooks.endpoint()
+    hooks.service.delete("ada", endpoint.id)
+    assert hooks.fan_out.enqueue(endpoint, hooks.event(1)) is None
+    assert hooks.log(endpoint) == []
+    assert hooks.ports.webhook_queue.take() is None

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from gpupool.clock import Clock
 from gpupool.errors import AlreadyExists, StaleWrite
-from gpupool.events.model import Event
+from gpupool.events.model import SUBSCRIBABLE, Event
+from gpupool.pages import Key
 from gpupool.webhooks.model import Delivery, Endpoint
 from gpupool.webhooks.queue import DeliveryQueue, ref_of
 from gpupool.webhooks.store import WebhookStore
@@ -22,14 +24,15 @@ class FanOut:
         self._clock = clock
 
     def publish(self, event: Event) -> None:
-        """Enqueues and rings for each endpoint that wants the event."""
-        endpoints = self._store.endpoints(event.customer_id, limit=MAX_ENDPOINTS, key=None).items
-        for endpoint in endpoints:
+        """Enqueues and rings for each endpoint that wants the event; what nobody can ask for costs nothing."""
+        if event.type not in SUBSCRIBABLE:
+            return
+        for endpoint in self._endpoints(event.customer_id):
             if endpoint.disabled_at is None and event.type in endpoint.events:
                 self.enqueue(endpoint, event)
 
-    def enqueue(self, endpoint: Endpoint, event: Event) -> Delivery:
-        """The event's delivery to this endpoint, with a message for its first attempt.
+    def enqueue(self, endpoint: Endpoint, event: Event) -> Delivery | None:
+        """The event's delivery to this endpoint, with a message for its first attempt; None when the endpoint is gone.
 
         The message goes out even if the delivery was there: whoever wrote it may have died before sending it.
         """
@@ -46,7 +49,17 @@ class FanOut:
             if delivery.due_at is not None:
                 self._queue.ring(ref_of(delivery))
             return delivery
-        return delivery_of(event, endpoint, now=self._clock.now())
+        return None
+
+    def _endpoints(self, customer_id: str) -> Iterator[Endpoint]:
+        """All of a customer's, in one query as a rule: only creations that met may have passed the limit together."""
+        key: Key | None = None
+        while True:
+            page = self._store.endpoints(customer_id, limit=MAX_ENDPOINTS, key=key)
+            yield from page.items
+            key = page.next_key
+            if key is None:
+                return
 
 
 def delivery_of(event: Event, endpoint: Endpoint, *, now: datetime) -> Delivery:

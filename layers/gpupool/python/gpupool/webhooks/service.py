@@ -38,6 +38,14 @@ class Made:
     replayed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A test event on its way. ``replayed``: an earlier request with this key sent it."""
+
+    delivery: Delivery
+    replayed: bool
+
+
 class Webhooks:
     """``random_hex(n)`` yields 2n random hex digits from a source fit for secrets."""
 
@@ -84,7 +92,7 @@ class Webhooks:
     def get(self, customer_id: str, endpoint_id: str) -> Endpoint:
         endpoint = self._store.endpoint(customer_id, endpoint_id)
         if endpoint is None:
-            raise NotFound("You have no webhook with this id; list yours to find it.", code="WEBHOOK_NOT_FOUND")
+            raise _no_webhook()
         return endpoint
 
     def page(self, customer_id: str, *, limit: int, key: Key | None) -> Page[Endpoint]:
@@ -114,19 +122,24 @@ class Webhooks:
         self._store.remove_endpoint(self.get(customer_id, endpoint_id))
 
     def rotate(self, customer_id: str, endpoint_id: str, *, idempotency_key: str | None) -> Made:
-        """A new secret; the one before signs along for a day. A repeat with the same key answers the same secret."""
+        """A new secret; the one before signs along for a day.
+
+        A repeat with the key of the latest rotation answers the same secret, also when the two requests meet.
+        """
         self.get(customer_id, endpoint_id)
         claim = self._once.claim(customer_id, f"POST /webhooks/{endpoint_id}/rotate-secret", idempotency_key, {})
-        current = self.get(customer_id, endpoint_id)
-        if current.rotation_id == claim.resource_id:
-            return Made(current, replayed=True)
+        secret = self._secret()
 
         def change(endpoint: Endpoint) -> Endpoint:
-            return decide.rotated(endpoint, self._secret(), rotation_id=claim.resource_id, now=self._clock.now())
+            # Asked of every row that is read: the request that this one repeats may have written the row just now.
+            if endpoint.rotation_id == claim.resource_id:
+                return endpoint
+            return decide.rotated(endpoint, secret, rotation_id=claim.resource_id, now=self._clock.now())
 
-        return Made(self._change(customer_id, endpoint_id, change), replayed=False)
+        endpoint = self._change(customer_id, endpoint_id, change)
+        return Made(endpoint, replayed=endpoint.secret != secret)
 
-    def test(self, customer_id: str, endpoint_id: str, *, idempotency_key: str | None) -> Delivery:
+    def test(self, customer_id: str, endpoint_id: str, *, idempotency_key: str | None) -> Tested:
         """Sends a test event to this endpoint alone; what came of it stands in its delivery log."""
         endpoint = self._enabled(customer_id, endpoint_id)
         claim = self._once.claim(customer_id, f"POST /webhooks/{endpoint_id}/test", idempotency_key, {})
@@ -138,7 +151,10 @@ class Webhooks:
             at=self._clock.now(),
             data={"webhook_id": endpoint.id},
         )
-        return self._fan_out.enqueue(endpoint, event)
+        delivery = self._fan_out.enqueue(endpoint, event)
+        if delivery is None:
+            raise _no_webhook()
+        return Tested(delivery, replayed=claim.repeated)
 
     def deliveries(self, customer_id: str, endpoint_id: str, *, limit: int, key: Key | None) -> Page[Delivery]:
         return self._store.deliveries(self.get(customer_id, endpoint_id).id, limit=limit, key=key)
@@ -172,14 +188,21 @@ class Webhooks:
     def _change(self, customer_id: str, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
         for _ in range(_TRIES):
             before = self.get(customer_id, endpoint_id)
+            after = change(before)
+            if after is before:
+                return before
             try:
-                return self._store.replace_endpoint(before, change(before))
+                return self._store.replace_endpoint(before, after)
             except StaleWrite:
                 continue
         raise Unavailable("Other requests change this webhook at the same time; send yours again.", code="TRY_AGAIN")
 
     def _secret(self) -> str:
         return new_secret(bytes.fromhex(self._random_hex(SECRET_BYTES)))
+
+
+def _no_webhook() -> NotFound:
+    return NotFound("You have no webhook with this id; list yours to find it.", code="WEBHOOK_NOT_FOUND")
 
 
 def _pending() -> Conflict:
