@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from gpupool.errors import AlreadyExists, StaleWrite
 from gpupool.events.model import EventType
+from gpupool.webhooks.dynamo import DynamoWebhookStore
 from gpupool.webhooks.model import Attempt, Delivery, DeliveryStatus, Endpoint
 from tests.contract.both import Stores, opened
 from tests.factories import CUSTOMER_ID, NOW
@@ -125,3 +128,34 @@ def test_only_what_is_pending_is_due_and_the_most_overdue_comes_first(stores: St
 
     assert [each.sequence for each in due] == [2, 1]
     assert len(stores.webhooks.due(within_seconds=60, now=NOW, limit=1)) == 1
+
+
+class Refusing:
+    """A client whose transactions are refused for these reasons, one per statement; moto does not know them all."""
+
+    def __init__(self, *codes: str) -> None:
+        self._codes = codes
+
+    def transact_write_items(self, **_writes: Any) -> None:
+        reasons: Any = {"CancellationReasons": [{"Code": code} for code in self._codes]}
+        error: Any = {"Error": {"Code": "TransactionCanceledException", "Message": "refused"}}
+        raise ClientError(error | reasons, "TransactWriteItems")
+
+
+@pytest.mark.parametrize(
+    ("codes", "meaning"),
+    [
+        (("ConditionalCheckFailed", "ConditionalCheckFailed"), AlreadyExists),
+        (("None", "ConditionalCheckFailed"), StaleWrite),
+        (("None", "TransactionConflict"), StaleWrite),
+        (("TransactionConflict", "None"), StaleWrite),
+        (("None", "ThrottlingError"), ClientError),
+        (("ValidationError", "None"), ClientError),
+    ],
+)
+def test_only_what_another_writer_did_is_stale(codes: tuple[str, str], meaning: type[Exception]) -> None:
+    """A stale write is tried again at once, for as long as it takes: nothing else may look like one."""
+    client: Any = Refusing(*codes)
+    store = DynamoWebhookStore(client, webhooks_table="webhooks", deliveries_table="deliveries")
+    with pytest.raises(meaning):
+        store.enqueue(a_delivery())

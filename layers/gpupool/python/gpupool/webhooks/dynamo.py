@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 KEPT = timedelta(days=30)
 _SHARDS = 4
 _FAILED = "ConditionalCheckFailed"
+_OVERTAKEN = frozenset({_FAILED, "TransactionConflict"})
 Row = TypeVar("Row", Endpoint, Delivery)
 
 
@@ -156,9 +157,12 @@ class DynamoWebhookStore:
             self._client.transact_write_items(TransactItems=[{"Put": put}, {"Update": count}])
         except Exception as error:
             codes = cancellation_codes(error) if error_code(error) == "TransactionCanceledException" else []
-            if not codes:
+            if codes and codes[0] == _FAILED:
+                raise AlreadyExists(delivery.id) from error
+            # Whoever gets StaleWrite tries again at once, which helps against other writers and nothing else.
+            if _OVERTAKEN.isdisjoint(codes):
                 raise
-            raise (AlreadyExists if codes[0] == _FAILED else StaleWrite) from error
+            raise StaleWrite(delivery.endpoint_id) from error
 
     def delivery(self, endpoint_id: str, delivery_id: str) -> Delivery | None:
         key = to_item({"endpoint_id": endpoint_id, "delivery_id": delivery_id})
