@@ -78,8 +78,13 @@ def _use(endpoint: str, key: str, secret: str) -> None:
 
 def _create(spec: TableSpec) -> None:
     keys = [spec.key, *spec.indexes.values()]
-    names = {name for key in keys for name in (key.partition, key.sort) if name}
+    names = {name for key in keys for name in (key.partition, key.sort) if name} | set(spec.local_indexes.values())
     optional: Any = {}
+    if spec.local_indexes:
+        optional["LocalSecondaryIndexes"] = [
+            {"IndexName": name, "KeySchema": _schema(spec.key.partition, sort), "Projection": {"ProjectionType": "ALL"}}
+            for name, sort in spec.local_indexes.items()
+        ]
     if spec.indexes:
         optional["GlobalSecondaryIndexes"] = [
             {"IndexName": name, "KeySchema": _schema(key.partition, key.sort), "Projection": {"ProjectionType": "ALL"}}

@@ -120,7 +120,7 @@ def days_and_exports_agree(account: Account) -> None:
     told = account.usage.daily(account.id, days=90)
     assert [day.date for day in told.days] == [NOW.date() - timedelta(days=at) for at in range(89, -1, -1)]
     for day in told.days:
-        written = {kind: 0 for kind in EntryKind}
+        written = dict.fromkeys(EntryKind, 0)
         for transfer in account.transfers:
             if transfer.created_at.date() == day.date:
                 written[transfer.kind] += transfer.amount
