@@ -109,6 +109,20 @@ def test_usage_and_ledger_show_the_hold(demo: Customer, created: Json) -> None:
     assert held["amount"] == created["quote"]["credits"]
 
 
+def test_days_and_files_show_the_hold(demo: Customer, created: Json) -> None:
+    daily = demo.ask("GET", "/usage/daily?days=30")
+    export, statement = demo.ask("GET", "/usage/export.csv"), demo.ask("GET", "/credits/statement.csv")
+
+    assert (daily.status, len(daily.body["data"])) == (200, 30)
+    assert daily.body["totals"]["credits_held"] >= created["quote"]["credits"]
+    for file in (export, statement):
+        assert (file.status, file.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+        assert file.headers["content-disposition"].startswith("attachment; filename=")
+    lines = [line.split(",") for line in statement.body.decode().split("\r\n")[1:-1]]
+    credits = demo.balance()
+    assert [str(credits[name]) for name in ("available", "held", "spent")] == lines[-1][-3:]
+
+
 def test_removed_image_jobs_point_to_training(demo: Customer) -> None:
     for path in ("/jobs/image", "/jobs/image-api"):
         answer = demo.ask("POST", path, body={"prompt": "a cat"})

@@ -26,6 +26,7 @@ ROUTES = [
     ("POST", "/training-jobs/{job}/artifacts/{artifact}/download-url"),
 ]
 LISTS = ["/datasets", "/training-packages", "/training-jobs"]
+MONEY = ["/credits/ledger", "/credits/statement.csv", "/usage/summary", "/usage/daily", "/usage/export.csv"]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_foreign_artifact_under_ones_own_job(customer: Customer, owned: dict[str
 
 
 def test_lists_show_ones_own_only(customer: Customer, stranger: Customer, owned: dict[str, str]) -> None:
-    seen = str([stranger.ask("GET", path).body for path in [*LISTS, "/credits/ledger", "/usage/summary"]])
+    seen = str([stranger.ask("GET", path).body for path in [*LISTS, *MONEY]])
 
     assert not any(identifier in seen for identifier in owned.values())
     assert all(customer.ask("GET", path).body["data"] for path in LISTS)
