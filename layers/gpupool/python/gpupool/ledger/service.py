@@ -132,7 +132,7 @@ def _opened(customer_id: str, key: Key | None) -> tuple[Key | None, Balance | No
     if key is None:
         return None, None
     place = {name: value for name, value in key.items() if name not in _CARRIED}
-    if not all(name in key for name in _CARRIED):
+    if not key.keys() >= set(_CARRIED):
         return place, None
     available, held, spent, granted = (int(key[name]) for name in _CARRIED)
     return place, Balance(customer_id, available, held, spent, granted)
