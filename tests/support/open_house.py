@@ -57,6 +57,8 @@ class OpenHouse:
             "createWebhook": lambda body: body | {"url": "https://receiver.example/"},
             "login": lambda body: body | {"email": "ada@example.com", "password": PASSWORD},
         }
+        self.visitor.job(name="over")
+        self._work_off()
 
     @property
     def headers(self) -> dict[str, str]:
