@@ -1,23 +1,22 @@
 """Webhooks: where to tell what."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from functions.customer_api.requests.base import Request
 from gpupool.events.model import SUBSCRIBABLE, EventType
 from gpupool.webhooks.addresses import MAX_URL
 
-Subscription = Literal[
-    EventType.JOB_STARTED,
-    EventType.JOB_COMPLETED,
-    EventType.JOB_FAILED,
-    EventType.JOB_CANCELLED,
-    EventType.UNIT_COMPLETED,
-    EventType.UNIT_FAILED,
-    EventType.ARTIFACT_READY,
-    EventType.CREDITS_LOW,
-]
+
+def _told_to_webhooks(kind: EventType) -> EventType:
+    if kind not in SUBSCRIBABLE:
+        raise ValueError(f"webhooks are told of {', '.join(sorted(SUBSCRIBABLE))}")
+    return kind
+
+
+_WORDS: dict[str, Any] = {"type": "string", "enum": sorted(SUBSCRIBABLE)}
+Subscription = Annotated[EventType, AfterValidator(_told_to_webhooks), WithJsonSchema(_WORDS)]
 Url = Annotated[str, Field(min_length=1, max_length=MAX_URL, description="public HTTPS")]
 Events = Annotated[list[Subscription], Field(min_length=1, max_length=2 * len(SUBSCRIBABLE))]
 Description = Annotated[str, Field(max_length=500)]
