@@ -61,7 +61,7 @@ def test_an_invitation_opens_an_account_with_its_credits_and_signs_in(office: Of
     assert office.accounts.login(email=EMAIL, password=PASSWORD).customer.id == login.customer.id
     assert office.credits.balance(login.customer.id).available == 100
     (entry,) = office.credits.entries(login.customer.id, limit=10, key=None).items
-    assert (entry.amount, entry.note) == (100, "opening credits")
+    assert (entry.transfer.amount, entry.transfer.note) == (100, "opening credits")
 
 
 def test_the_invited_may_choose_the_name(office: Office) -> None:
