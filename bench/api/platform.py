@@ -35,7 +35,7 @@ _SOURCE = Source("0199aaaa-0000-7000-8000-000000000002", "digits.npz", "applicat
 
 def door() -> tuple[Handler, dict[str, str]]:
     """A handler and the headers of a customer who owns ``JOB_ID``."""
-    ports = MemoryPorts(clock=SystemClock(), settings=Settings(requests_per_minute=10**9))
+    ports = MemoryPorts(clock=SystemClock(), settings=Settings(requests_per_minute=1_000_000))
     core = build_customer_core(ports)
     customer = core.accounts.create_customer(email="bench@example.com", password="correct horse battery", name="bench")
     key = core.accounts.create_key(customer.id, name="bench", scopes=frozenset(Scope), expires_at=None)

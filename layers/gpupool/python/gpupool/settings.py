@@ -40,9 +40,9 @@ class Settings(BaseModel):
     lease_seconds: int = Field(default=60, ge=2)
     heartbeat_seconds: int = Field(default=15, ge=1)
     # As published: per customer, and sign-ins per network address.
-    requests_per_minute: int = Field(default=600, ge=1)
-    jobs_per_minute: int = Field(default=10, ge=1)
-    logins_per_minute: int = Field(default=10, ge=1)
+    requests_per_minute: int = Field(default=600, ge=1, le=1_000_000)
+    jobs_per_minute: int = Field(default=10, ge=1, le=1_000_000)
+    logins_per_minute: int = Field(default=10, ge=1, le=1_000_000)
     live_jobs: int = Field(default=3, ge=1)
     units_per_day: int = Field(default=200, ge=1)
     build: str = "unknown"
