@@ -26,6 +26,11 @@ class Json(Response):
         return _encode(content).encode(errors="replace")
 
 
+def replay_headers(replayed: bool) -> dict[str, str] | None:
+    """What tells the repeat of an earlier request from a first one."""
+    return {"Idempotent-Replayed": "true"} if replayed else None
+
+
 def cacheable(request: Request, content: Mapping[str, Any], *, seconds: int) -> Response:
     """A public answer that anybody may keep for a while, and ask about again by its ETag."""
     body = Json(content, headers={"Cache-Control": f"public, max-age={seconds}"})

@@ -1,17 +1,9 @@
 """What a request body must be before anything reads it."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
 from gpupool.errors import ValidationFailed
+from gpupool.http.asgi import App, Message, Receive, Scope, Send
 
 MAX_BYTES = 1_000_000
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class BodyGuard:

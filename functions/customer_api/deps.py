@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Query, Request
 
 from functions.customer_api.origin import check_origin
 from gpupool.accounts.model import Principal, Scope
@@ -21,6 +21,7 @@ _SIGN_IN = "Send an API key as X-API-Key, or sign in and send the session token 
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="items in the page")]
 Cursor = Annotated[str | None, Query(max_length=2048, description="next_cursor of the page before")]
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 LIMIT: int = DEFAULT_LIMIT
 
 

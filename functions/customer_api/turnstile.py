@@ -4,13 +4,14 @@ It stands before routing, so that an unknown path, a body that cannot be read an
 else, and every answer can tell how many are left.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
 from functions.customer_api.deps import IDENTITY, Identity, identify
 from functions.customer_api.routes import PREFIX
+from gpupool.http.asgi import App, Receive, Scope, Send
 from gpupool.http.envelope import error_response, request_id_of
 from gpupool.http.request_id import EXTRA_HEADERS
 from gpupool.limits.model import Bucket, Standing
@@ -18,11 +19,6 @@ from gpupool.limits.model import Bucket, Standing
 if TYPE_CHECKING:
     from gpupool.bootstrap import CustomerCore
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SUBMIT = ("POST", f"{PREFIX}/training-jobs")
 # Where a password or a one-time token can be guessed.

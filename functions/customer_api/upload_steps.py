@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fastapi import Response
 
-from functions.customer_api.answers import Json, listing
+from functions.customer_api.answers import Json, listing, replay_headers
 from functions.customer_api.deps import Caller
 from functions.customer_api.views import uploads as views
 from gpupool.uploads.model import Declaration, PartWish, UploadKind
@@ -12,7 +12,7 @@ from gpupool.uploads.model import Declaration, PartWish, UploadKind
 
 def declare(caller: Caller, kind: UploadKind, declaration: Declaration, *, idempotency_key: str | None) -> Json:
     declared = caller.core.uploads.declare(caller.customer_id, kind, declaration, idempotency_key=idempotency_key)
-    headers = {"Idempotent-Replayed": "true"} if declared.replayed else None
+    headers = replay_headers(declared.replayed)
     return Json(views.declared(declared), status_code=201, headers=headers)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from infra.settings import read_settings
+from gpupool.settings import Settings
+from infra.settings import PUBLISHED_LIMITS, read_settings
 
 
 def test_prod_is_the_default() -> None:
@@ -50,3 +51,7 @@ def test_limits_are_as_published_unless_the_context_says_otherwise() -> None:
 
 def _context(**values: object) -> Callable[[str], object]:
     return values.get
+
+
+def test_the_published_limits_are_those_of_a_core_that_is_told_nothing() -> None:
+    assert {name: getattr(Settings(), name) for name in PUBLISHED_LIMITS} == PUBLISHED_LIMITS

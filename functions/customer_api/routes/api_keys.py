@@ -1,11 +1,9 @@
 """API keys; only a signed-in customer manages them, so that a leaked key cannot make more keys."""
 
-from typing import Annotated
+from fastapi import APIRouter, Response
 
-from fastapi import APIRouter, Header, Response
-
-from functions.customer_api.answers import Json, listing
-from functions.customer_api.deps import LIMIT, Cursor, Limit, SignedIn
+from functions.customer_api.answers import Json, listing, replay_headers
+from functions.customer_api.deps import LIMIT, Cursor, IdempotencyKey, Limit, SignedIn
 from functions.customer_api.requests.accounts import CreateKeyRequest
 from functions.customer_api.routes import PREFIX
 from functions.customer_api.views import accounts as views
@@ -14,9 +12,7 @@ router = APIRouter(prefix=f"{PREFIX}/api-keys", tags=["api keys"])
 
 
 @router.post("", operation_id="createApiKey")
-async def create(
-    body: CreateKeyRequest, caller: SignedIn, idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key")] = None
-) -> Json:
+async def create(body: CreateKeyRequest, caller: SignedIn, idempotency_key: IdempotencyKey = None) -> Json:
     """A new key. Its plaintext is in ``key``, here and never again but for a repeat with the same Idempotency-Key."""
     made = caller.core.accounts.create_key(
         caller.customer_id,
@@ -25,7 +21,7 @@ async def create(
         expires_at=body.expires_at,
         idempotency_key=idempotency_key,
     )
-    headers = {"Idempotent-Replayed": "true"} if made.replayed else None
+    headers = replay_headers(made.replayed)
     return Json({**views.api_key(made.key), "key": made.plaintext}, status_code=201, headers=headers)
 
 

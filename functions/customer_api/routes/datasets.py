@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 
 from functions.customer_api import upload_steps as steps
 from functions.customer_api.answers import Json
-from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed
+from functions.customer_api.deps import LIMIT, Caller, Cursor, IdempotencyKey, Limit, allowed
 from functions.customer_api.requests.uploads import DeclareDatasetRequest, SignPartsRequest, declaration, part_wishes
 from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import Scope
@@ -15,12 +15,11 @@ from gpupool.uploads.model import UploadKind
 router = APIRouter(prefix=f"{PREFIX}/datasets", tags=["datasets"])
 Reader = Annotated[Caller, allowed(Scope.DATASET_READ)]
 Writer = Annotated[Caller, allowed(Scope.DATASET_WRITE)]
-Key = Annotated[str | None, Header(alias="Idempotency-Key")]
 _KIND = UploadKind.DATASET
 
 
 @router.post("", operation_id="createDataset")
-async def declare(body: DeclareDatasetRequest, caller: Writer, idempotency_key: Key = None) -> Json:
+async def declare(body: DeclareDatasetRequest, caller: Writer, idempotency_key: IdempotencyKey = None) -> Json:
     """Declares a dataset. ``upload.method`` says how its bytes go: PUT them to ``upload.url`` with ``upload.headers``, or send
     them as MULTIPART; then finalize. Repeating key and body answers the same dataset, with a fresh URL."""
     return steps.declare(caller, _KIND, declaration(body), idempotency_key=idempotency_key)

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter
 
-from functions.customer_api.answers import Json, listing, moment
-from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed, known_id
+from functions.customer_api.answers import Json, listing, moment, replay_headers
+from functions.customer_api.deps import LIMIT, Caller, Cursor, IdempotencyKey, Limit, allowed, known_id
 from functions.customer_api.requests.jobs import CreateJobRequest, submission
 from functions.customer_api.routes import PREFIX
 from functions.customer_api.views import jobs as views
@@ -19,12 +19,10 @@ ArtifactReader = Annotated[Caller, allowed(Scope.ARTIFACT_READ)]
 
 
 @router.post("", operation_id="createTrainingJob")
-async def create(
-    body: CreateJobRequest, caller: Writer, idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key")] = None
-) -> Json:
+async def create(body: CreateJobRequest, caller: Writer, idempotency_key: IdempotencyKey = None) -> Json:
     """Quotes the job, holds that many credits and starts it. Repeating key and body answers the same job again."""
     submitted = caller.core.jobs.submit(caller.customer_id, submission(body), idempotency_key=idempotency_key)
-    headers = {"Idempotent-Replayed": "true"} if submitted.replayed else None
+    headers = replay_headers(submitted.replayed)
     return Json(views.job(submitted.job), status_code=201, headers=headers)
 
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 
 from functions.customer_api import upload_steps as steps
 from functions.customer_api.answers import Json
-from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed
+from functions.customer_api.deps import LIMIT, Caller, Cursor, IdempotencyKey, Limit, allowed
 from functions.customer_api.requests.uploads import DeclarePackageRequest, declaration
 from functions.customer_api.routes import PREFIX
 from gpupool.accounts.model import Scope
@@ -15,12 +15,11 @@ from gpupool.uploads.model import UploadKind
 router = APIRouter(prefix=f"{PREFIX}/training-packages", tags=["training packages"])
 Reader = Annotated[Caller, allowed(Scope.TRAINING_READ)]
 Writer = Annotated[Caller, allowed(Scope.TRAINING_WRITE)]
-Key = Annotated[str | None, Header(alias="Idempotency-Key")]
 _KIND = UploadKind.TRAINING_PACKAGE
 
 
 @router.post("", operation_id="createTrainingPackage")
-async def declare(body: DeclarePackageRequest, caller: Writer, idempotency_key: Key = None) -> Json:
+async def declare(body: DeclarePackageRequest, caller: Writer, idempotency_key: IdempotencyKey = None) -> Json:
     """Declares a training package; PUT its bytes to ``upload.url`` with ``upload.headers``, then finalize. Repeating key and
     body answers the same package, with a fresh URL."""
     return steps.declare(caller, _KIND, declaration(body), idempotency_key=idempotency_key)

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 
-from functions.customer_api.answers import Json, listing
-from functions.customer_api.deps import LIMIT, Caller, Cursor, Limit, allowed, known_id
+from functions.customer_api.answers import Json, listing, replay_headers
+from functions.customer_api.deps import LIMIT, Caller, Cursor, IdempotencyKey, Limit, allowed, known_id
 from functions.customer_api.requests.webhooks import CreateWebhookRequest, UpdateWebhookRequest
 from functions.customer_api.routes import PREFIX
 from functions.customer_api.views import webhooks as views
@@ -13,8 +13,6 @@ from gpupool.accounts.model import Scope
 
 router = APIRouter(prefix=f"{PREFIX}/webhooks", tags=["webhooks"])
 Owner = Annotated[Caller, allowed(Scope.WEBHOOK_WRITE)]
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
-_REPLAYED = {"Idempotent-Replayed": "true"}
 
 
 @router.post("", operation_id="createWebhook")
@@ -27,7 +25,7 @@ async def create(body: CreateWebhookRequest, caller: Owner, idempotency_key: Ide
         description=body.description,
         idempotency_key=idempotency_key,
     )
-    return Json(views.with_secret(made.endpoint), status_code=201, headers=_REPLAYED if made.replayed else None)
+    return Json(views.with_secret(made.endpoint), status_code=201, headers=replay_headers(made.replayed))
 
 
 @router.get("", operation_id="listWebhooks")
@@ -75,14 +73,14 @@ async def delete(webhook_id: str, caller: Owner) -> Response:
 async def rotate(webhook_id: str, caller: Owner, idempotency_key: IdempotencyKey = None) -> Json:
     """A new secret, shown once. The one before signs along until ``previous_secret_expires_at``."""
     made = caller.core.webhooks.rotate(caller.customer_id, _known(webhook_id), idempotency_key=idempotency_key)
-    return Json(views.with_secret(made.endpoint), headers=_REPLAYED if made.replayed else None)
+    return Json(views.with_secret(made.endpoint), headers=replay_headers(made.replayed))
 
 
 @router.post("/{webhook_id}/test", operation_id="testWebhook")
 async def send_test(webhook_id: str, caller: Owner, idempotency_key: IdempotencyKey = None) -> Json:
     """Sends the event ``webhook.test`` to this webhook; the delivery log tells what came of it."""
     tested = caller.core.webhooks.test(caller.customer_id, _known(webhook_id), idempotency_key=idempotency_key)
-    return Json(views.accepted_delivery(tested.delivery), status_code=202, headers=_REPLAYED if tested.replayed else None)
+    return Json(views.accepted_delivery(tested.delivery), status_code=202, headers=replay_headers(tested.replayed))
 
 
 @router.get("/{webhook_id}/deliveries", operation_id="listDeliveries")

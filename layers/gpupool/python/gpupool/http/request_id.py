@@ -4,21 +4,15 @@ Pure ASGI rather than Starlette's BaseHTTPMiddleware, which starts a task group 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
 from starlette.responses import JSONResponse
 
+from gpupool.http.asgi import App, Message, Receive, Scope, Send
 from gpupool.http.envelope import REQUEST_ID, error_response
 from gpupool.ids import new_id
 
 logger = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEADER = b"x-request-id"
 # Where on the scope's state others leave headers that every answer to this request carries, crashes included.
