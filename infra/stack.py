@@ -33,7 +33,12 @@ class GpuPoolStack(Stack):
             self,
             "Training",
             settings=settings,
-            rooms=WorkflowRooms(plan=self.rooms.plan_job, advance=self.rooms.advance_job, close=self.rooms.close_job),
+            rooms=WorkflowRooms(
+                plan=self.rooms.plan_job,
+                tend=self.rooms.tend_job,
+                advance=self.rooms.advance_job,
+                close=self.rooms.close_job,
+            ),
         )
         self.door = FrontDoor(
             self,
@@ -60,22 +65,20 @@ class GpuPoolStack(Stack):
         self._grant_events()
         self._grant_webhooks()
         rooms, jobs, units = self.rooms, self.tables["jobs"], self.tables["units"]
-        jobs.let_read_and_write(rooms.customer_api, rooms.plan_job, rooms.advance_job, rooms.close_job, rooms.on_unit_written)
+        steps = (rooms.plan_job, rooms.tend_job, rooms.close_job)
+        jobs.let_read_and_write(rooms.customer_api, *steps, rooms.advance_job, rooms.on_unit_written)
         jobs.let_query_indexes(rooms.customer_api)
         jobs.let_read(rooms.node_api, rooms.on_job_written, rooms.on_dead_letter)
-        units.let_read_and_write(
-            rooms.node_api,
-            rooms.plan_job,
-            rooms.advance_job,
-            rooms.close_job,
-            rooms.on_unit_written,
-            rooms.on_dead_letter,
-        )
+        units.let_read_and_write(rooms.node_api, *steps, rooms.on_unit_written, rooms.on_dead_letter)
         units.let_read(rooms.customer_api)
+        self.tables["gates"].let_put(rooms.plan_job)
+        self.tables["gates"].let_update(rooms.plan_job, rooms.tend_job, rooms.on_unit_written)
         # Its core is built with every store of the outbox; it calls only that of the jobs, so the name is all it gets.
         rooms.on_job_written.know({units.variable: units.name})
-        # Likewise: the steps share one core, and only the plan reads a package.
-        rooms.advance_job.know({self.tables["uploads"].variable: self.tables["uploads"].name})
+        # Likewise: the steps share one core, and only the plan reads a package and a small job's first round.
+        for name in ("uploads", "ledger", "units"):
+            rooms.advance_job.know({self.tables[name].variable: self.tables[name].name})
+        rooms.tend_job.know({self.tables["uploads"].variable: self.tables["uploads"].name})
 
     def _grant_webhooks(self) -> None:
         """The sender talks to strangers, so it gets least: two tables, and the queue."""
@@ -108,7 +111,8 @@ class GpuPoolStack(Stack):
         self.tables["uploads"].let_delete(customer)
         self.tables["artifacts"].let_read(customer)
         self.tables["artifacts"].let_read_and_write(node)
-        self.tables["ledger"].let_read_and_write(customer, close, self.rooms.advance_job, self.rooms.on_unit_written)
+        steps = (self.rooms.plan_job, self.rooms.tend_job, close)
+        self.tables["ledger"].let_read_and_write(customer, *steps, self.rooms.on_unit_written)
         self.tables["ledger"].let_query_indexes(customer)
         self.tables["nodes"].let_read_and_write(node)
         self.tables["nodes"].let_delete(node)
@@ -138,7 +142,7 @@ class GpuPoolStack(Stack):
         rooms = self.rooms
         self.queues.let_extend_and_delete(rooms.node_api)
         self.queues.let_send(rooms.on_unit_written, rooms.on_dead_letter)
-        self.workflow.let_start(rooms.on_job_written)
+        self.workflow.let_start(rooms.on_job_written, rooms.plan_job, rooms.tend_job, rooms.close_job)
         self.workflow.let_resume(rooms.advance_job, rooms.on_job_written, rooms.on_unit_written)
 
     def _wake_functions(self) -> None:

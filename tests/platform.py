@@ -4,7 +4,7 @@ streams (at least once, in order per row), executions, and nodes that do as a te
 import hashlib
 from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -35,8 +35,9 @@ from gpupool.wire.units import (
     UnitGrant,
 )
 from gpupool.wire.vocabulary import ArtifactKind, UnitRole
-from gpupool.workflow.model import Outcome
-from gpupool.workflow.service import TrainingWorkflow
+from gpupool.workflow.executions import execution_name
+from gpupool.workflow.model import Outcome, Step
+from gpupool.workflow.service import START, TrainingWorkflow
 from gpupool.world import World
 from tests.factories import CUSTOMER_ID, SINGLE, a_package, a_request, an_upload
 from tests.support.filters import passes
@@ -112,54 +113,72 @@ class At(StrEnum):
     """Where an execution stands in the state machine."""
 
     PLAN = "plan"
+    TEND = "tend"
     ADVANCE = "advance"
     WAITING = "waiting"
     CLOSE = "close"
     ENDED = "ended"
 
 
-class Execution:
-    """One run of the state machine: Plan, Advance until something else than ``advance`` comes of it, then close."""
+_NEXT = {
+    Outcome.PLAN: At.PLAN,
+    Outcome.TEND: At.TEND,
+    Outcome.ADVANCE: At.ADVANCE,
+    Outcome.RENEWED: At.ENDED,
+    Outcome.CLOSED: At.ENDED,
+}
 
-    def __init__(self, job_id: str, workflow: TrainingWorkflow) -> None:
+
+class Execution:
+    """One run of the state machine: Plan and Tend page by page, wait in Advance, close page by page."""
+
+    def __init__(self, job_id: str, generation: int, workflow: TrainingWorkflow) -> None:
         self.job_id = job_id
+        self.name = execution_name(job_id, generation)
         self.at = At.PLAN
         self.tokens: list[str] = []
+        self.state = START
         self.outcome = Outcome.ADVANCE
         self.workflow = workflow
 
     @property
     def can_step(self) -> bool:
-        return self.at in (At.PLAN, At.ADVANCE, At.CLOSE)
+        return self.at not in (At.WAITING, At.ENDED)
 
     def step(self) -> None:
         if self.at is At.PLAN:
-            self._go(self.workflow.plan(self.job_id))
+            self._go(self.workflow.plan(self.job_id, self.state))
+        elif self.at is At.TEND:
+            self._go(self.workflow.tend(self.job_id, self.state))
         elif self.at is At.ADVANCE:
-            self.tokens.append(f"{self.job_id}/{len(self.tokens)}")
+            self.tokens.append(f"{self.name}/{len(self.tokens)}")
             self.at = At.WAITING
-            self.workflow.advance(self.job_id, self.tokens[-1], entered=f"{len(self.tokens):05d}")
+            self.workflow.advance(self.job_id, self.tokens[-1], entered=f"{self.name}{len(self.tokens):05d}")
         elif self.at is At.CLOSE:
-            self.workflow.close(self.job_id, self.outcome)
-            self.at = At.ENDED
+            self._go(self.workflow.close(self.job_id, self.outcome, self.state))
 
     def answer(self, token: str, outcome: Outcome) -> None:
         """SendTaskSuccess: a token that nobody waits with is ignored."""
         if self.at is At.WAITING and token == self.tokens[-1]:
-            self._go(outcome)
+            self._go(replace(self.state, outcome=outcome))
 
     def time_out(self) -> None:
-        """The wait's own timeout: look again with a fresh token."""
+        """The wait's own timeout: go over the units, then wait with a fresh token."""
         if self.at is At.WAITING:
-            self.at = At.ADVANCE
+            self.at = At.TEND
 
     def fail(self) -> None:
         """A step that failed for good: on to Compensate."""
-        self._go(Outcome.FAILED)
+        self._go(Step(Outcome.FAILED))
 
-    def _go(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        self.at = At.ADVANCE if outcome is Outcome.ADVANCE else At.CLOSE
+    def _go(self, step: Step) -> None:
+        self.state = step
+        if step.outcome in _NEXT:
+            self.at = _NEXT[step.outcome]
+            return
+        if step.outcome is not Outcome.CLOSING:
+            self.outcome, self.state = step.outcome, Step(Outcome.CLOSING)
+        self.at = At.CLOSE
 
 
 class Platform:
@@ -213,8 +232,8 @@ class Platform:
 
     def wake(self) -> None:
         """Hands over what was asked of the executions."""
-        for job_id in self.ports.executions.started:
-            self.executions.setdefault(job_id, Execution(job_id, self.workflow))
+        for name, (job_id, generation) in self.ports.executions.started.items():
+            self.executions.setdefault(name, Execution(job_id, generation, self.workflow))
         while self.ports.executions.resumed:
             token, outcome = self.ports.executions.resumed.popleft()
             self.executions[token.rpartition("/")[0]].answer(token, outcome)

@@ -84,7 +84,7 @@ class EventSources(Construct):
         acknowledge(function, "AwsSolutions-IAM5[Resource::*]", because=Because.LIST_STREAMS_HAS_NO_RESOURCES)
 
     def stopped_executions(self, workflow: TrainingWorkflow, function: RoomFunction) -> None:
-        """Closes the job of an execution that could not do so itself: it ran out of time, or an operator stopped it."""
+        """Has the job of an execution closed that could not do so itself: it ran out of time, or an operator stopped it."""
         rule = events.Rule(
             self,
             "Stopped",
@@ -95,15 +95,14 @@ class EventSources(Construct):
                 detail={"status": ["FAILED", "TIMED_OUT", "ABORTED"], "stateMachineArn": [workflow.arn]},
             ),
         )
-        job = {
-            "job_id": events.EventField.from_path("$.detail.name"),
-            "outcome": "failed",
-            "error": {"Error": events.EventField.from_path("$.detail.status"), "Cause": "The execution was stopped."},
+        stopped = {
+            "stopped": events.EventField.from_path("$.detail.name"),
+            "status": events.EventField.from_path("$.detail.status"),
         }
         rule.add_target(
             targets.LambdaFunction(
                 function.function,
-                event=events.RuleTargetInput.from_object(job),
+                event=events.RuleTargetInput.from_object(stopped),
                 dead_letter_queue=self.undelivered,
                 retry_attempts=10,
             )

@@ -34,6 +34,7 @@ class Rooms(Construct):
         self.node_api = RoomFunction(self, "node_api", kit=kit, size=_API)
         self.node_api.know(lease)
         self.plan_job = RoomFunction(self, "plan_job", kit=kit, size=_STEP)
+        self.tend_job = RoomFunction(self, "tend_job", kit=kit, size=_STEP)
         self.advance_job = RoomFunction(self, "advance_job", kit=kit, size=_STEP)
         self.close_job = RoomFunction(self, "close_job", kit=kit, size=_STEP)
         self.on_job_written = RoomFunction(self, "on_job_written", kit=kit, size=_EVENT)

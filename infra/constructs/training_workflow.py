@@ -1,6 +1,7 @@
-"""One execution per training job: plan, advance until the job is over, then finish or compensate.
+"""One execution per training job: plan, tend, wait until there is something to do, then finish or compensate.
 
-The state that travels is `{"job_id", "step": {"outcome"}}`; payloads never do.
+The state that travels is `{"job_id", "step": {"outcome", "cursor", "steps"}}`; payloads never do. Plan, Tend and Compensate
+take one page of units each time and loop. An execution whose history grows long starts the next one and ends.
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _TRANSIENT = [
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
 ]
+_STATE = {"job_id": sfn.JsonPath.string_at("$.job_id"), "step": sfn.JsonPath.object_at("$.step")}
+_CLOSING = {"outcome": "closing", "cursor": "", "steps": 0}
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,13 @@ class WorkflowRooms:
     """The functions that the workflow calls."""
 
     plan: RoomFunction
+    tend: RoomFunction
     advance: RoomFunction
     close: RoomFunction
 
     @property
     def all(self) -> list[RoomFunction]:
-        return [self.plan, self.advance, self.close]
+        return [self.plan, self.tend, self.advance, self.close]
 
 
 class TrainingWorkflow(Construct):
@@ -74,9 +78,10 @@ class TrainingWorkflow(Construct):
     def variables(self) -> dict[str, str]:
         return {"STATE_MACHINE_ARN": self.arn}
 
-    def let_start(self, function: RoomFunction) -> None:
-        function.know(self.variables)
-        function.allow(["states:StartExecution"], on=[self.arn])
+    def let_start(self, *functions: RoomFunction) -> None:
+        for function in functions:
+            function.know(self.variables)
+            function.allow(["states:StartExecution"], on=[self.arn])
 
     def let_resume(self, *functions: RoomFunction) -> None:
         """Answering a task token; the right is on the machine that issued it."""
@@ -126,30 +131,36 @@ class _Definition:
 
     def __init__(self, scope: Construct, *, settings: StageSettings, rooms: WorkflowRooms) -> None:
         self._scope = scope
-        plan = self._plan(rooms.plan)
+        plan = self._page("Plan", rooms.plan)
+        tend = self._page("Tend", rooms.tend)
         advance = self._advance(rooms.advance, wake_after=Duration.seconds(settings.advance_timeout_seconds))
         compensate = self._compensate(rooms.close)
+        renewed = sfn.Succeed(scope, "Renewed", comment="The job's next execution goes on")
         what_next = (
             sfn.Choice(scope, "WhatNext", comment="What the last step said about the job")
             .when(sfn.Condition.string_equals("$.step.outcome", "completed"), self._finish(rooms.close))
             .when(_any_of("$.step.outcome", "failed", "cancelled"), self._give_up().next(compensate))
+            .when(sfn.Condition.string_equals("$.step.outcome", "tend"), tend)
+            .when(sfn.Condition.string_equals("$.step.outcome", "plan"), plan)
+            .when(sfn.Condition.string_equals("$.step.outcome", "renewed"), renewed)
             .otherwise(advance)
         )
-        plan.next(what_next)
-        advance.next(what_next)
-        plan.add_catch(self._note_error(of="Plan").next(compensate), result_path="$.error")
-        # A wake-up call that never came is no failure: the step looks at the job again with a fresh token.
-        advance.add_catch(advance, errors=["States.Timeout"], result_path=sfn.JsonPath.DISCARD)
-        advance.add_catch(self._note_error(of="Advance").next(compensate), result_path="$.error")
+        for task in (plan, tend, advance):
+            task.next(what_next)
+        # A wake-up call that never came is no failure: the units are gone over, and the step waits again with a fresh token.
+        advance.add_catch(tend, errors=["States.Timeout"], result_path=sfn.JsonPath.DISCARD)
+        for name, task in (("Plan", plan), ("Tend", tend), ("Advance", advance)):
+            task.add_catch(self._note_error(of=name).next(compensate), result_path="$.error")
         self.start: sfn.IChainable = plan
 
-    def _plan(self, room: RoomFunction) -> tasks.LambdaInvoke:
+    def _page(self, name: str, room: RoomFunction) -> tasks.LambdaInvoke:
+        """A step that goes over one page of units and says where it goes on."""
         return _retrying(
             tasks.LambdaInvoke(
                 self._scope,
-                "Plan",
+                name,
                 lambda_function=room.function,
-                payload=sfn.TaskInput.from_object({"job_id": sfn.JsonPath.string_at("$.job_id")}),
+                payload=sfn.TaskInput.from_object(_STATE),
                 payload_response_only=True,
                 retry_on_service_exceptions=False,
                 task_timeout=_beyond(room),
@@ -174,25 +185,31 @@ class _Definition:
                 ),
                 retry_on_service_exceptions=False,
                 task_timeout=sfn.Timeout.duration(wake_after),
-                result_path="$.step",
+                # Whoever wakes it sends a bare outcome; how many steps there were stays.
+                result_path="$.step.outcome",
             )
         )
 
     def _finish(self, room: RoomFunction) -> sfn.IChainable:
-        payload = {"job_id": sfn.JsonPath.string_at("$.job_id"), "outcome": "completed"}
-        finish = self._close("Finish", room=room, payload=sfn.TaskInput.from_object(payload))
+        payload = sfn.TaskInput.from_object({**_STATE, "outcome": "completed"})
+        finish = self._close("Finish", room=room, payload=payload, result_path=sfn.JsonPath.DISCARD)
         return finish.next(sfn.Succeed(self._scope, "Completed"))
 
     def _compensate(self, room: RoomFunction) -> sfn.IChainable:
         """Ends as a failed execution only when the platform erred, so that the alarm on failures means something."""
-        compensate = self._close("Compensate", room=room)
+        compensate = self._close("Compensate", room=room, payload=None, result_path="$.step")
         aborted = sfn.Fail(self._scope, "Aborted", error="JobAborted", cause="The job was closed after an error of a step")
         ended = sfn.Succeed(self._scope, "EndedWithoutResult")
-        why = sfn.Choice(self._scope, "Why").when(sfn.Condition.is_present("$.error"), aborted).otherwise(ended)
+        why = (
+            sfn.Choice(self._scope, "Why")
+            .when(sfn.Condition.string_equals("$.step.outcome", "closing"), compensate)
+            .when(sfn.Condition.is_present("$.error"), aborted)
+            .otherwise(ended)
+        )
         compensate.next(why)
         return compensate
 
-    def _close(self, name: str, *, room: RoomFunction, payload: sfn.TaskInput | None = None) -> tasks.LambdaInvoke:
+    def _close(self, name: str, *, room: RoomFunction, payload: sfn.TaskInput | None, result_path: str) -> tasks.LambdaInvoke:
         """Closing returns what is left of the customer's hold, so it is retried for up to an hour whatever went wrong.
 
         Without a payload the function gets the state as it is.
@@ -205,7 +222,7 @@ class _Definition:
             payload_response_only=True,
             retry_on_service_exceptions=False,
             task_timeout=_beyond(room),
-            result_path=sfn.JsonPath.DISCARD,
+            result_path=result_path,
         )
         task.add_retry(
             errors=["States.ALL"],
@@ -218,12 +235,12 @@ class _Definition:
         return task
 
     def _give_up(self) -> sfn.Pass:
-        parameters = {"job_id.$": "$.job_id", "outcome.$": "$.step.outcome"}
+        parameters = {"job_id.$": "$.job_id", "outcome.$": "$.step.outcome", "step": _CLOSING}
         return sfn.Pass(self._scope, "GiveUp", parameters=parameters)
 
     def _note_error(self, *, of: str) -> sfn.Pass:
         error = {"Step": of, "Error.$": "$.error.Error", "Cause.$": "$.error.Cause"}
-        parameters = {"job_id.$": "$.job_id", "outcome": "failed", "error": error}
+        parameters = {"job_id.$": "$.job_id", "outcome": "failed", "step": _CLOSING, "error": error}
         return sfn.Pass(self._scope, f"Note{of}Error", parameters=parameters)
 
 

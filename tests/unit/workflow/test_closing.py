@@ -141,7 +141,7 @@ def retried(platform: Platform) -> None:
 
 def woken(platform: Platform) -> None:
     completed_undelivered(platform)
-    while platform.executions[only(platform)].at is At.WAITING:
+    while platform.stream.rows:
         platform.deliver(platform.stream.rows[0])
 
 

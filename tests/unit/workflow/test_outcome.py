@@ -1,5 +1,6 @@
 """What a job needs next, decided from its rows alone."""
 
+from datetime import timedelta
 from itertools import product
 
 import pytest
@@ -7,41 +8,49 @@ import pytest
 from gpupool.jobs.model import JobStatus
 from gpupool.units.decide import is_ready
 from gpupool.units.model import UnitStatus
-from gpupool.workflow.decide import first_failure, outcome_of, unspent, wakes
+from gpupool.wire.failures import FailureCode
+from gpupool.workflow.decide import (
+    FAN_OUT,
+    fans_out,
+    is_overdue,
+    is_under_way,
+    lacks_consequences,
+    may_end_job,
+    outcome_of,
+    platform_failure,
+    wakes,
+)
 from gpupool.workflow.model import Outcome
+from gpupool.workflow.rounds import Round
 from tests.factories import NOW, a_job, a_unit
 
-RUNNING = a_job(units_total=2, units_completed=0)
+BROKEN = platform_failure(a_job())
 
 
 @pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED])
 @pytest.mark.parametrize("cancel", [None, NOW])
 def test_an_ended_job_stays_as_it_ended(status: JobStatus, cancel: object) -> None:
-    job = a_job(status=status, cancel_requested_at=cancel)
-    assert outcome_of(job, (a_unit(status=UnitStatus.FAILED),)) == str(status)
+    assert outcome_of(a_job(status=status, cancel_requested_at=cancel, broken=BROKEN)) == str(status)
 
 
 @pytest.mark.parametrize(
-    ("changes", "unit_status", "outcome"),
+    ("changes", "outcome"),
     [
-        ({}, UnitStatus.QUEUED, Outcome.ADVANCE),
-        ({"units_completed": 1}, UnitStatus.COMPLETED, Outcome.ADVANCE),
-        ({"units_completed": 2}, UnitStatus.COMPLETED, Outcome.COMPLETED),
-        ({}, UnitStatus.FAILED, Outcome.FAILED),
-        ({}, UnitStatus.REJECTED, Outcome.FAILED),
-        ({"cancel_requested_at": NOW}, UnitStatus.FAILED, Outcome.CANCELLED),
-        ({"cancel_requested_at": NOW, "units_completed": 2}, UnitStatus.COMPLETED, Outcome.COMPLETED),
-        ({"units_total": 0}, UnitStatus.WAITING, Outcome.ADVANCE),
+        ({}, Outcome.ADVANCE),
+        ({"units_completed": 1}, Outcome.ADVANCE),
+        ({"units_completed": 2}, Outcome.COMPLETED),
+        ({"broken": BROKEN}, Outcome.FAILED),
+        ({"closing": True}, Outcome.FAILED),
+        ({"cancel_requested_at": NOW, "broken": BROKEN}, Outcome.CANCELLED),
+        ({"cancel_requested_at": NOW, "closing": True}, Outcome.CANCELLED),
+        ({"cancel_requested_at": NOW, "units_completed": 2}, Outcome.COMPLETED),
+        ({"units_total": 0}, Outcome.ADVANCE),
+        ({"fan_outs": frozenset({0})}, Outcome.TEND),
+        ({"fan_outs": frozenset({0}), "broken": BROKEN}, Outcome.FAILED),
     ],
 )
-def test_where_a_live_job_stands(changes: dict[str, object], unit_status: UnitStatus, outcome: Outcome) -> None:
-    job = a_job(**{"units_total": 2, "units_completed": 0} | changes)
-    assert outcome_of(job, (a_unit(status=unit_status),)) is outcome
-
-
-def test_units_that_are_completed_but_not_debited_do_not_complete_a_job() -> None:
-    units = (a_unit(0, status=UnitStatus.COMPLETED), a_unit(1, status=UnitStatus.COMPLETED))
-    assert outcome_of(a_job(units_total=2, units_completed=1), units) is Outcome.ADVANCE
+def test_where_a_live_job_stands(changes: dict[str, object], outcome: Outcome) -> None:
+    assert outcome_of(a_job(**{"units_total": 2, "units_completed": 0} | changes)) is outcome
 
 
 @pytest.mark.parametrize(("status", "needs"), list(product(UnitStatus, [frozenset(), frozenset({0})])))
@@ -53,33 +62,55 @@ def test_only_a_waiting_unit_without_open_needs_is_ready(status: UnitStatus, nee
 @pytest.mark.parametrize("status", JobStatus)
 def test_only_a_live_job_that_waits_is_woken(status: JobStatus) -> None:
     live = status in (JobStatus.QUEUED, JobStatus.PLANNING, JobStatus.RUNNING)
-    assert wakes(a_job(status=status, task_token="t"), opened=(), broken=True) is live
-    assert not wakes(a_job(status=status), opened=(), broken=True)
+    assert wakes(a_job(status=status, task_token="t", broken=BROKEN)) is live
+    assert not wakes(a_job(status=status, broken=BROKEN))
 
 
-def test_a_completed_unit_wakes_only_for_a_reason() -> None:
-    job = a_job(units_total=3, units_completed=1, task_token="t")
-    waiting = a_unit(status=UnitStatus.WAITING)
-    assert not wakes(job, opened=(), broken=False)
-    assert not wakes(job, opened=(a_unit(status=UnitStatus.WAITING, open_needs=frozenset({1})),), broken=False)
-    assert not wakes(job, opened=(a_unit(status=UnitStatus.RUNNING),), broken=False)
-    assert wakes(job, opened=(waiting,), broken=False)
-    assert wakes(a_job(units_total=1, units_completed=1, task_token="t"), opened=(), broken=False)
+def test_an_execution_is_woken_only_for_a_reason() -> None:
+    assert not wakes(a_job(units_total=3, units_completed=1, task_token="t"))
+    assert wakes(a_job(units_total=1, units_completed=1, task_token="t"))
+    assert wakes(a_job(units_total=3, task_token="t", cancel_requested_at=NOW))
+    assert wakes(a_job(units_total=3, task_token="t", fan_outs=frozenset({0})))
 
 
-def test_what_is_left_of_a_hold_is_the_quote_less_completed_units() -> None:
-    units = (
-        a_unit(0, status=UnitStatus.COMPLETED, credits=7),
-        a_unit(1, status=UnitStatus.FAILED, credits=0),
-        a_unit(2, status=UnitStatus.CANCELLED),
-    )
-    assert unspent(a_job(), units) == 30 - 7
+def test_only_a_unit_that_nothing_needs_can_be_the_last() -> None:
+    assert may_end_job(a_unit())
+    assert not may_end_job(a_unit(dependents=(1,)))
+    assert not may_end_job(a_unit(gathered_by=(9,)))
 
 
-def test_no_failure_without_a_broken_unit() -> None:
-    assert first_failure((a_unit(), a_unit(1, status=UnitStatus.CANCELLED))) is None
+def test_a_few_dependents_are_opened_at_once_and_many_by_the_execution() -> None:
+    assert not fans_out(a_unit(dependents=tuple(range(1, FAN_OUT + 1))))
+    assert fans_out(a_unit(dependents=tuple(range(1, FAN_OUT + 2))))
 
 
-def test_a_cancel_that_comes_after_the_last_unit_was_paid_changes_nothing() -> None:
-    job = a_job(units_total=1, units_completed=1, cancel_requested_at=NOW)
-    assert outcome_of(job, (a_unit(status=UnitStatus.COMPLETED),)) is Outcome.COMPLETED
+def test_a_debit_is_overdue_five_minutes_after_the_end() -> None:
+    done = a_unit(status=UnitStatus.COMPLETED, finished_at=NOW)
+    assert not is_overdue(done, now=NOW + timedelta(minutes=5))
+    assert is_overdue(done, now=NOW + timedelta(minutes=5, seconds=1))
+    assert not is_overdue(a_unit(status=UnitStatus.FAILED, finished_at=NOW), now=NOW + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("status", UnitStatus)
+def test_what_is_under_way(status: UnitStatus) -> None:
+    assert is_under_way(a_unit(status=status)) is (status in (UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING))
+
+
+@pytest.mark.parametrize(
+    ("changes", "seen", "lacks"),
+    [
+        ({}, Round(overdue=1, under_way=1), False),
+        ({}, Round(overdue=2, under_way=1), True),
+        ({}, Round(overdue=1, under_way=0), True),
+        ({"broken": BROKEN}, Round(overdue=2, under_way=0), False),
+        ({"fan_outs": frozenset({0})}, Round(overdue=1, under_way=0), False),
+        ({"units_completed": 3}, Round(overdue=3, under_way=0), False),
+    ],
+)
+def test_when_a_round_finds_that_consequences_are_missing(changes: dict[str, object], seen: Round, lacks: bool) -> None:
+    assert lacks_consequences(a_job(**{"units_total": 3, "units_completed": 1} | changes), seen) is lacks
+
+
+def test_the_platforms_failure_says_how_far_the_job_was() -> None:
+    assert platform_failure(a_job(status=JobStatus.PLANNING)).code is FailureCode.PLANNING_FAILED
+    assert platform_failure(a_job(status=JobStatus.RUNNING)).code is FailureCode.INTERNAL

@@ -24,10 +24,13 @@ from gpupool.usage.service import Usage
 from gpupool.webhooks.deliverer import Deliverer, Sweep
 from gpupool.webhooks.fan_out import FanOut
 from gpupool.webhooks.service import Webhooks
+from gpupool.workflow.closing import Closing
 from gpupool.workflow.dead_letters import DeadLetters
 from gpupool.workflow.outbox import Outbox
+from gpupool.workflow.planning import Planning
 from gpupool.workflow.service import TrainingWorkflow
 from gpupool.workflow.settle import Settlement
+from gpupool.workflow.tending import Tending
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +181,14 @@ def build_node_core(ports: Ports) -> NodeCore:
 
 
 def build_workflow(ports: Ports) -> TrainingWorkflow:
+    jobs, units, clock = ports.jobs, ports.units, ports.clock
+    settlement = build_settlement(ports)
     return TrainingWorkflow(
-        jobs=ports.jobs,
-        units=ports.units,
-        uploads=ports.uploads,
-        transitions=ports.transitions,
+        jobs=jobs,
         executions=ports.executions,
-        settlement=build_settlement(ports),
-        clock=ports.clock,
+        planning=Planning(jobs=jobs, units=units, uploads=ports.uploads, clock=clock),
+        tending=Tending(jobs=jobs, units=units, settlement=settlement, executions=ports.executions, clock=clock),
+        closing=Closing(jobs=jobs, units=units, transitions=ports.transitions, settlement=settlement, clock=clock),
     )
 
 

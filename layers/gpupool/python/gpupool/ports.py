@@ -130,7 +130,8 @@ class AwsPorts:
         from gpupool import aws
         from gpupool.units.dynamo import DynamoUnitStore
 
-        return DynamoUnitStore(aws.dynamodb(), self._table("units"))
+        # Only what moves a job on has the gates' name; the node door claims without it.
+        return DynamoUnitStore(aws.dynamodb(), self._table("units"), gates_table=self.settings.gates_table)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:

@@ -21,6 +21,7 @@ class Settings(BaseModel):
     uploads_table: str = ""
     jobs_table: str = ""
     units_table: str = ""
+    gates_table: str = ""
     artifacts_table: str = ""
     ledger_table: str = ""
     nodes_table: str = ""

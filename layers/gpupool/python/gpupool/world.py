@@ -24,6 +24,7 @@ class World:
     uploads: dict[tuple[str, str], Upload] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     units: dict[str, dict[str, Unit]] = field(default_factory=dict)
+    gates: dict[tuple[str, int], frozenset[int]] = field(default_factory=dict)
     artifacts: dict[str, dict[str, Artifact]] = field(default_factory=dict)
     events: dict[str, dict[str, Event]] = field(default_factory=dict)
     balances: dict[str, Balance] = field(default_factory=dict)

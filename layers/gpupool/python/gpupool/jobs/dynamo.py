@@ -29,13 +29,16 @@ def customer_status(customer_id: str, status: JobStatus) -> str:
 
 def job_item(job: Job) -> dict[str, Any]:
     row = _adapter().dump_python(job, mode="json", exclude_none=True)
+    # A string set, so that one can be added without reading.
+    row["fan_outs"] = {str(index) for index in job.fan_outs}
     return to_item(row | {"job_id": job.id, "customer_status": customer_status(job.customer_id, job.status)})
 
 
 def job_from(item: dict[str, Any]) -> Job:
     """A job from an item, also from the images of a stream record."""
     row = from_item(item)
-    return _adapter().validate_python(row | {"id": row["job_id"]})
+    fan_outs = [int(index) for index in row.get("fan_outs", ())]
+    return _adapter().validate_python(row | {"id": row["job_id"], "fan_outs": fan_outs})
 
 
 def create_write(table: str, job: Job) -> dict[str, Any]:
@@ -49,20 +52,26 @@ def status_condition(statuses: frozenset[JobStatus] = LIVE) -> tuple[str, dict[s
     return f"#status IN ({', '.join(values)})", values
 
 
+def _failure_row(failure: Failure) -> dict[str, Any]:
+    row: dict[str, Any] = TypeAdapter(Failure).dump_python(failure, mode="json", exclude_none=True)
+    return row
+
+
 def end_write(table: str, job: Job, *, status: JobStatus, failure: Failure | None, at: datetime) -> dict[str, Any]:
-    """The update that ends a live job; refused when it has ended."""
+    """The update that ends a live job; refused when it has ended, or when it has paid for a unit since ``job`` was read."""
     condition, values = status_condition()
     sets = ["#status = :to", "customer_status = :customer_status", "finished_at = :at"]
     index_key = customer_status(job.customer_id, status)
     ends: dict[str, Any] = {":to": str(status), ":customer_status": index_key, ":at": at.isoformat()}
+    ends[":spent"] = job.credits_spent
     if failure is not None:
         sets.append("failure = :failure")
-        ends[":failure"] = TypeAdapter(Failure).dump_python(failure, mode="json", exclude_none=True)
+        ends[":failure"] = _failure_row(failure)
     return {
         "TableName": table,
         "Key": to_item({"job_id": job.id}),
         "UpdateExpression": f"SET {', '.join(sets)} REMOVE task_token",
-        "ConditionExpression": condition,
+        "ConditionExpression": f"{condition} AND credits_spent = :spent",
         "ExpressionAttributeNames": {"#status": "status"},
         "ExpressionAttributeValues": to_item(values | ends),
     }
@@ -119,14 +128,41 @@ class DynamoJobStore:
             values={":token": task_token, ":entered": entered},
         )
 
-    def request_cancel(self, job_id: str, *, at: datetime) -> Job | None:
-        condition, values = status_condition()
-        return self._update(
+    def note_failure(self, job_id: str, failure: Failure) -> None:
+        self._while_live(job_id, "SET broken = if_not_exists(broken, :failure)", {":failure": _failure_row(failure)})
+
+    def note_fan_out(self, job_id: str, index: int) -> None:
+        self._while_live(job_id, "ADD fan_outs :one", {":one": {str(index)}})
+
+    def fanned_out(self, job_id: str, indexes: frozenset[int]) -> None:
+        self._update(
             job_id,
-            expression="SET cancel_requested_at = if_not_exists(cancel_requested_at, :at)",
-            condition=condition,
-            names={"#status": "status"},
-            values=values | {":at": at.isoformat()},
+            expression="DELETE fan_outs :done",
+            condition="attribute_exists(job_id)",
+            names={},
+            values={":done": {str(index) for index in indexes}},
+        )
+
+    def hand_over(self, job_id: str, *, generation: int) -> None:
+        self._update(
+            job_id,
+            expression="SET generation = :generation",
+            condition="generation < :generation",
+            names={},
+            values={":generation": generation},
+        )
+
+    def begin_closing(self, job_id: str) -> None:
+        self._while_live(job_id, "SET closing = :true", {":true": True})
+
+    def request_cancel(self, job_id: str, *, at: datetime) -> Job | None:
+        expression = "SET cancel_requested_at = if_not_exists(cancel_requested_at, :at)"
+        return self._while_live(job_id, expression, {":at": at.isoformat()})
+
+    def _while_live(self, job_id: str, expression: str, values: dict[str, Any]) -> Job | None:
+        condition, live = status_condition()
+        return self._update(
+            job_id, expression=expression, condition=condition, names={"#status": "status"}, values=live | values
         )
 
     def _move(self, job: Job, to: JobStatus, allowed: set[JobStatus], facts: dict[str, Any]) -> Job | None:
@@ -136,9 +172,9 @@ class DynamoJobStore:
         return self._update(
             job.id,
             expression="SET " + ", ".join(sets),
-            condition=condition,
+            condition=f"{condition} AND closing = :open",
             names={"#status": "status"},
-            values=values | {f":{name}": fact for name, fact in facts.items()},
+            values=values | {f":{name}": fact for name, fact in facts.items()} | {":open": False},
         )
 
     def _update(

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.pages import Key, Page
+from gpupool.units.model import Failure
 from gpupool.world import World
 
 
@@ -28,14 +29,14 @@ class MemoryJobStore:
     def begin_planning(self, job_id: str) -> Job | None:
         with self._world.lock:
             job = self._world.jobs.get(job_id)
-            if job is None or job.status not in (JobStatus.QUEUED, JobStatus.PLANNING):
+            if job is None or job.status not in (JobStatus.QUEUED, JobStatus.PLANNING) or job.closing:
                 return None
             return self.write(replace(job, status=JobStatus.PLANNING))
 
     def begin_running(self, job_id: str, *, units_total: int, at: datetime) -> Job | None:
         with self._world.lock:
             job = self._world.jobs.get(job_id)
-            if job is None or job.status not in (JobStatus.PLANNING, JobStatus.RUNNING):
+            if job is None or job.status not in (JobStatus.PLANNING, JobStatus.RUNNING) or job.closing:
                 return None
             started = job.started_at or at
             return self.write(replace(job, status=JobStatus.RUNNING, units_total=units_total, started_at=started))
@@ -46,6 +47,36 @@ class MemoryJobStore:
             if job is None or (job.parked_at is not None and job.parked_at > entered):
                 return None
             return self.write(replace(job, task_token=task_token, parked_at=entered))
+
+    def note_failure(self, job_id: str, failure: Failure) -> None:
+        with self._world.lock:
+            job = self._world.jobs.get(job_id)
+            if job is not None and job.is_live and job.broken is None:
+                self.write(replace(job, broken=failure))
+
+    def note_fan_out(self, job_id: str, index: int) -> None:
+        with self._world.lock:
+            job = self._world.jobs.get(job_id)
+            if job is not None and job.is_live:
+                self.write(replace(job, fan_outs=job.fan_outs | {index}))
+
+    def fanned_out(self, job_id: str, indexes: frozenset[int]) -> None:
+        with self._world.lock:
+            job = self._world.jobs.get(job_id)
+            if job is not None:
+                self.write(replace(job, fan_outs=job.fan_outs - indexes))
+
+    def hand_over(self, job_id: str, *, generation: int) -> None:
+        with self._world.lock:
+            job = self._world.jobs.get(job_id)
+            if job is not None and job.generation < generation:
+                self.write(replace(job, generation=generation))
+
+    def begin_closing(self, job_id: str) -> None:
+        with self._world.lock:
+            job = self._world.jobs.get(job_id)
+            if job is not None and job.is_live and not job.closing:
+                self.write(replace(job, closing=True))
 
     def request_cancel(self, job_id: str, *, at: datetime) -> Job | None:
         with self._world.lock:

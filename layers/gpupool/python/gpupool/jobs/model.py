@@ -85,6 +85,14 @@ class Job:
     task_token: str | None = None
     # Orders the execution's waits; see JobStore.park.
     parked_at: str | None = None
+    # Which of the job's executions drives it; a long one goes on as the next.
+    generation: int = 0
+    # The first failure of a unit for good; it ends the job.
+    broken: Failure | None = None
+    # Completed units with more dependents than the outbox opens by itself; the execution's next round opens them.
+    fan_outs: frozenset[int] = frozenset()
+    # From here on no unit may be added: what ends a job goes over its units once.
+    closing: bool = False
 
     @property
     def is_live(self) -> bool:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.pages import Key, Page
+from gpupool.units.model import Failure
 
 
 class JobStore(Protocol):
@@ -15,10 +16,10 @@ class JobStore(Protocol):
         """A customer's jobs, newest first."""
 
     def begin_planning(self, job_id: str) -> Job | None:
-        """queued → planning; None when the job is further already. Repeating it while planning is fine."""
+        """queued → planning; None when the job is further already or being closed. Repeating it while planning is fine."""
 
     def begin_running(self, job_id: str, *, units_total: int, at: datetime) -> Job | None:
-        """planning → running; None when the job has ended. Repeating it while running changes nothing."""
+        """planning → running; None when the job has ended or is being closed. Repeating it while running changes nothing."""
 
     def park(self, job_id: str, *, task_token: str, entered: str) -> Job | None:
         """Notes where the execution waits and returns the job as it is after that write.
@@ -26,6 +27,21 @@ class JobStore(Protocol):
         ``entered`` is when the wait began, as text that sorts by time. None when there is no such job, or a later wait is
         noted already.
         """
+
+    def note_failure(self, job_id: str, failure: Failure) -> None:
+        """Notes why a live job cannot succeed; the first note stays. Nothing when it has ended."""
+
+    def note_fan_out(self, job_id: str, index: int) -> None:
+        """Notes that the dependents of a completed unit are to be opened by the execution."""
+
+    def fanned_out(self, job_id: str, indexes: frozenset[int]) -> None:
+        """Takes notes of ``note_fan_out`` back, once their dependents are open."""
+
+    def hand_over(self, job_id: str, *, generation: int) -> None:
+        """Notes the execution that drives the job from now on; an earlier one changes nothing."""
+
+    def begin_closing(self, job_id: str) -> None:
+        """Keeps a plan that is still being written from adding units. Nothing when the job has ended."""
 
     def request_cancel(self, job_id: str, *, at: datetime) -> Job | None:
         """Asks a live job to stop; None when it has ended. The first request's time stays."""

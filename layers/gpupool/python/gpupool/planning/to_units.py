@@ -1,22 +1,34 @@
 """A plan as the rows of ``units``."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 
 from gpupool.errors import ValidationFailed
 from gpupool.ids import unit_id
 from gpupool.jobs.model import Job, Sensitivity
 from gpupool.planning.model import Plan, PlannedUnit
 from gpupool.planning.pricing import capability_for
+from gpupool.units.edges import first_open_needs, gathers
 from gpupool.units.model import Pool, Unit, UnitStatus, Work
 
 _POOLS = {Sensitivity.PUBLIC: Pool.PUBLIC, Sensitivity.LOW_SENSITIVE: Pool.CONTROLLED}
 
 
-def units_of(plan: Plan, job: Job, now: datetime) -> tuple[Unit, ...]:
-    """The job's units, all waiting; ids follow from job and index, so that planning twice names the same rows."""
+def units_of(plan: Plan, job: Job, now: datetime, *, start: int = 0, stop: int | None = None) -> tuple[Unit, ...]:
+    """The job's units from index ``start`` to before ``stop``, all waiting; ids follow from job and index, so that planning
+    twice names the same rows."""
     pool = pool_for(job.sensitivity)
     dependents = dependents_of(plan)
-    return tuple(_unit(unit, job, now, pool=pool, dependents=dependents[unit.index]) for unit in plan.units)
+
+    @cache
+    def gathers_at(index: int) -> bool:
+        return gathers(plan.units[index].needs)
+
+    return tuple(
+        _unit(unit, job, now, pool=pool, dependents=dependents[unit.index], gathers_at=gathers_at)
+        for unit in plan.units[start:stop]
+    )
 
 
 def pool_for(sensitivity: Sensitivity) -> Pool:
@@ -36,7 +48,9 @@ def dependents_of(plan: Plan) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(each) for each in dependents)
 
 
-def _unit(unit: PlannedUnit, job: Job, now: datetime, *, pool: Pool, dependents: tuple[int, ...]) -> Unit:
+def _unit(
+    unit: PlannedUnit, job: Job, now: datetime, *, pool: Pool, dependents: tuple[int, ...], gathers_at: Callable[[int], bool]
+) -> Unit:
     return Unit(
         id=unit_id(job.id, unit.index),
         job_id=job.id,
@@ -48,8 +62,9 @@ def _unit(unit: PlannedUnit, job: Job, now: datetime, *, pool: Pool, dependents:
         capability=capability_for(unit.required_vram_mb),
         work=_work(unit),
         needs=unit.needs,
-        dependents=dependents,
-        open_needs=frozenset(unit.needs),
+        dependents=tuple(index for index in dependents if not gathers_at(index)),
+        gathered_by=tuple(index for index in dependents if gathers_at(index)),
+        open_needs=first_open_needs(unit.needs),
         credits_max=unit.credits_max,
         created_at=now,
     )

@@ -69,7 +69,7 @@ class MemoryTransitions:
     def close(self, job: Job, ending: Ending) -> bool:
         with self._world.lock:
             stored = self._world.jobs[job.id]
-            if not stored.is_live:
+            if not stored.is_live or stored.credits_spent != job.credits_spent:
                 return False
             if ending.release is not None:
                 self._check_covered(ending.release)

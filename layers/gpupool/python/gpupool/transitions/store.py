@@ -81,5 +81,5 @@ class Transitions(Protocol):
     def close(self, job: Job, ending: Ending) -> bool:
         """Ends a live job, releases what is left of its hold, frees its uploads and its place among the live jobs.
 
-        False when it had ended before.
+        False when it had ended before, or has paid for a unit since ``job`` was read: then the rest is another.
         """

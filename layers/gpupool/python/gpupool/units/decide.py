@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from gpupool.units.edges import gathers
 from gpupool.units.model import Failure, LeaseState, NodeFault, Unit, UnitStatus, Worker
 from gpupool.wire.failures import FailureCode, blame_of, may_retry, speaks_of_the_machine
 from gpupool.wire.units import Doorway, FailRequest, Lease, OutputFile, Progress
@@ -236,14 +237,15 @@ def is_ready(unit: Unit) -> bool:
     return unit.status is UnitStatus.WAITING and not unit.open_needs
 
 
-def due(unit: Unit, *, now: datetime) -> Unit | None:
-    """What is to be done about a unit when its job is looked at; None when nothing is.
+def due(unit: Unit, *, met: frozenset[int] = frozenset(), now: datetime) -> Unit | None:
+    """What is to be done about a unit when its job is looked at; None when nothing is. ``met``: needs that are met although
+    the row may not say so yet.
 
     Beyond the release of a ready unit, this repairs: bells are hints that a node can lose and leases are kept by nodes, so
     neither may be the only thing that moves a unit.
     """
-    if is_ready(unit):
-        return queued(unit, now=now)
+    if unit.status is UnitStatus.WAITING:
+        return _opened(unit, frozenset() if gathers(unit.needs) else met, now=now)
     if unit.status is UnitStatus.QUEUED:
         if bell_is_stale(unit, now=now):
             return undeliverable(unit, now=now)
@@ -252,6 +254,13 @@ def due(unit: Unit, *, now: datetime) -> Unit | None:
     if unit.lease is not None and now - unit.lease.expires_at > _LONG_LAPSED:
         return exhausted(unit, now=now) if unit.attempt >= unit.max_attempts else queued(_after_lapse(unit), now=now)
     return None
+
+
+def _opened(unit: Unit, met: frozenset[int], *, now: datetime) -> Unit | None:
+    rest = replace(unit, open_needs=unit.open_needs - met)
+    if is_ready(rest):
+        return queued(rest, now=now)
+    return rest if rest.open_needs != unit.open_needs else None
 
 
 def bell_is_stale(unit: Unit, *, now: datetime) -> bool:

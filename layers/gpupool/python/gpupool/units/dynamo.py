@@ -23,12 +23,14 @@ from gpupool.dynamo import (
 from gpupool.errors import AlreadyExists
 from gpupool.ids import job_of
 from gpupool.pages import Key, Page
-from gpupool.units.model import Unit
+from gpupool.units.edges import Gate, gate_of, in_full, in_short
+from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.units import Lease, Progress
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+_INDEXES = ("needs", "dependents", "gathered_by")
 _HOLDS = "#status = :running AND attempt = :attempt AND #lease.#token = :token AND #lease.deadline >= :until"
 
 
@@ -41,6 +43,7 @@ def unit_item(unit: Unit) -> dict[str, Any]:
     """A unit as an item; open needs are a string set so that one can be removed without reading."""
     row = _adapter().dump_python(unit, mode="json", exclude_none=True)
     row["open_needs"] = {str(need) for need in unit.open_needs}
+    row |= {name: in_short(getattr(unit, name)) or None for name in _INDEXES}
     # As text: DynamoDB has one number type and would hand the script 1 for 1.0.
     row["work"]["parameters"] = json.dumps(unit.work.parameters)
     if unit.lease is not None:
@@ -54,6 +57,7 @@ def unit_from(item: dict[str, Any]) -> Unit:
     row: Row = from_item(item)
     row["work"]["parameters"] = json.loads(row["work"]["parameters"])
     row["open_needs"] = [int(need) for need in row.get("open_needs", ())]
+    row |= {name: in_full(row.get(name, "")) for name in _INDEXES}
     if "lease" in row:
         row["lease"]["deadline"] = datetime.fromtimestamp(row["lease"]["deadline"], UTC)
     return _adapter().validate_python(row)
@@ -61,6 +65,10 @@ def unit_from(item: dict[str, Any]) -> Unit:
 
 def unit_key(unit_id: str) -> dict[str, Any]:
     return to_item({"job_id": job_of(unit_id), "unit_id": unit_id})
+
+
+def _gate_key(unit_id: str, number: int) -> dict[str, Any]:
+    return to_item({"unit_id": unit_id, "gate": f"{number:05d}"})
 
 
 def replace_write(table: str, unit: Unit) -> dict[str, Any]:
@@ -75,9 +83,10 @@ def replace_write(table: str, unit: Unit) -> dict[str, Any]:
 
 
 class DynamoUnitStore:
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, *, gates_table: str) -> None:
         self._client = client
         self._table = table
+        self._gates_table = gates_table
 
     def add_all(self, units: tuple[Unit, ...]) -> None:
         for unit in units:
@@ -154,7 +163,30 @@ class DynamoUnitStore:
         )
         return unit_from(item) if item is not None else None
 
-    def open_edge(self, unit_id: str, *, need: int) -> Unit:
+    def open_edge(self, unit_id: str, *, need: int, now: datetime) -> Unit:
+        return self._queue_if_last(unit_id, need, now) or self._take_out(unit_id, need)
+
+    def _queue_if_last(self, unit_id: str, need: int, now: datetime) -> Unit | None:
+        """Most units wait for one need, and then one write does it all; None when this one does not."""
+        values = {
+            ":last": {str(need)},
+            ":waiting": str(UnitStatus.WAITING),
+            ":queued": str(UnitStatus.QUEUED),
+            ":now": now.isoformat(),
+            ":one": 1,
+        }
+        item = update_if(
+            self._client,
+            TableName=self._table,
+            Key=unit_key(unit_id),
+            UpdateExpression="SET #status = :queued, queued_at = :now REMOVE open_needs ADD #version :one",
+            ConditionExpression="#status = :waiting AND open_needs = :last",
+            ExpressionAttributeNames={"#status": "status", "#version": "version"},
+            ExpressionAttributeValues=to_item(values),
+        )
+        return unit_from(item) if item is not None else None
+
+    def _take_out(self, unit_id: str, need: int) -> Unit:
         answer = self._client.update_item(
             TableName=self._table,
             Key=unit_key(unit_id),
@@ -165,6 +197,27 @@ class DynamoUnitStore:
             ReturnValues="ALL_NEW",
         )
         return unit_from(answer["Attributes"])
+
+    def add_gates(self, gates: tuple[Gate, ...]) -> None:
+        for gate in gates:
+            row = {"open_needs": {str(need) for need in gate.open_needs}}
+            with suppress(AlreadyExists), exists_on_condition():
+                self._client.put_item(
+                    TableName=self._gates_table,
+                    Item=to_item(row) | _gate_key(gate.unit_id, gate.number),
+                    ConditionExpression="attribute_not_exists(unit_id)",
+                )
+
+    def open_gate(self, unit_id: str, *, need: int) -> bool:
+        answer = self._client.update_item(
+            TableName=self._gates_table,
+            Key=_gate_key(unit_id, gate_of(need)),
+            UpdateExpression="DELETE open_needs :need",
+            ConditionExpression="attribute_exists(unit_id)",
+            ExpressionAttributeValues=to_item({":need": {str(need)}}),
+            ReturnValues="ALL_NEW",
+        )
+        return "open_needs" not in answer["Attributes"]
 
     def _query(self, job_id: str) -> Any:
         return {

@@ -6,6 +6,7 @@ from datetime import datetime
 from gpupool.errors import StaleWrite
 from gpupool.ids import job_of
 from gpupool.pages import Key, Page
+from gpupool.units.edges import Gate, gate_of
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.units import Lease, Progress
 from gpupool.world import World
@@ -59,10 +60,24 @@ class MemoryUnitStore:
             )
             return self.write(renewed)
 
-    def open_edge(self, unit_id: str, *, need: int) -> Unit:
+    def open_edge(self, unit_id: str, *, need: int, now: datetime) -> Unit:
         with self._world.lock:
             unit = self._world.units[job_of(unit_id)][unit_id]
-            return self.write(replace(unit, open_needs=unit.open_needs - {need}, version=unit.version + 1))
+            rest = replace(unit, open_needs=unit.open_needs - {need}, version=unit.version + 1)
+            if unit.status is UnitStatus.WAITING and unit.open_needs == {need}:
+                rest = replace(rest, status=UnitStatus.QUEUED, queued_at=now)
+            return self.write(rest)
+
+    def add_gates(self, gates: tuple[Gate, ...]) -> None:
+        with self._world.lock:
+            for gate in gates:
+                self._world.gates.setdefault((gate.unit_id, gate.number), gate.open_needs)
+
+    def open_gate(self, unit_id: str, *, need: int) -> bool:
+        with self._world.lock:
+            place = (unit_id, gate_of(need))
+            self._world.gates[place] = self._world.gates[place] - {need}
+            return not self._world.gates[place]
 
     def write(self, unit: Unit) -> Unit:
         """Puts a row as it is; for transitions, which check before they write."""

@@ -100,7 +100,11 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One row of ``units``. ``needs``, ``dependents`` and ``open_needs`` hold unit indexes within the job."""
+    """One row of ``units``. ``needs``, ``dependents`` and ``gathered_by`` hold unit indexes within the job.
+
+    So does ``open_needs``, unless the unit *gathers*: with many needs it keeps gates open instead, each of which stands for a
+    stretch of them (see ``units.edges``), or every completed need would write a row as long as all of them.
+    """
 
     id: str
     job_id: str
@@ -116,6 +120,8 @@ class Unit:
     open_needs: frozenset[int]
     credits_max: int
     created_at: datetime
+    # Dependents that gather.
+    gathered_by: tuple[int, ...] = ()
     attempt: int = 0
     max_attempts: int = 3
     lease: LeaseState | None = None

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Protocol
 
 from gpupool.pages import Key, Page
+from gpupool.units.edges import Gate
 from gpupool.units.model import Unit
 from gpupool.wire.units import Lease, Progress
 
@@ -30,5 +31,14 @@ class UnitStore(Protocol):
         None when that attempt does not hold the unit any more, or when the lease's deadline is not after ``now``.
         """
 
-    def open_edge(self, unit_id: str, *, need: int) -> Unit:
-        """Removes one met need. Removing it twice is the same as once."""
+    def open_edge(self, unit_id: str, *, need: int, now: datetime) -> Unit:
+        """Takes one met need (or gate) out and returns the unit; doing it twice is the same as once.
+
+        A waiting unit that waited for nothing else is queued by the same write.
+        """
+
+    def add_gates(self, gates: tuple[Gate, ...]) -> None:
+        """Adds gates; those that exist stay as they are."""
+
+    def open_gate(self, unit_id: str, *, need: int) -> bool:
+        """Takes one met need out of its gate; whether the gate is empty now. Doing it twice is the same as once."""

@@ -3,12 +3,17 @@
 from datetime import datetime, timedelta
 
 from gpupool.jobs.model import Job, JobStatus
-from gpupool.units.decide import is_ready
 from gpupool.units.model import Failure, Unit, UnitStatus
+from gpupool.wire.failures import FailureCode, blame_of
 from gpupool.workflow.model import Outcome
+from gpupool.workflow.rounds import Round
 
+# Dependents that the outbox opens while it handles one record. A batch of 25 records then makes at most 625 small writes,
+# seconds below the function's timeout; what has more is opened page by page.
+FAN_OUT = 25
 _ON_ITS_WAY = timedelta(minutes=5)
-_BROKEN = frozenset({UnitStatus.FAILED, UnitStatus.REJECTED})
+BROKEN = frozenset({UnitStatus.FAILED, UnitStatus.REJECTED})
+_UNDER_WAY = frozenset({UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING})
 _ENDED: dict[JobStatus, Outcome] = {
     JobStatus.COMPLETED: Outcome.COMPLETED,
     JobStatus.FAILED: Outcome.FAILED,
@@ -16,7 +21,7 @@ _ENDED: dict[JobStatus, Outcome] = {
 }
 
 
-def outcome_of(job: Job, units: tuple[Unit, ...]) -> Outcome:
+def outcome_of(job: Job) -> Outcome:
     """Where the job stands. It is completed when every unit is completed *and* debited, never before."""
     if job.status in _ENDED:
         return _ENDED[job.status]
@@ -24,38 +29,48 @@ def outcome_of(job: Job, units: tuple[Unit, ...]) -> Outcome:
         return Outcome.COMPLETED  # also when a cancel came after the last unit: all is done and paid
     if job.cancel_requested_at is not None:
         return Outcome.CANCELLED
-    return Outcome.FAILED if any(unit.status in _BROKEN for unit in units) else Outcome.ADVANCE
+    if job.broken is not None or job.closing:
+        return Outcome.FAILED
+    return Outcome.TEND if job.fan_outs else Outcome.ADVANCE
 
 
-def forgotten(job: Job, units: tuple[Unit, ...], *, now: datetime) -> tuple[Unit, ...]:
-    """Completed units whose consequences did not follow within minutes: their stream record was given up.
-
-    Not earlier, because a record is usually just on its way and acting twice, though harmless, costs.
-    """
-    old = tuple(
-        unit
-        for unit in units
-        if unit.status is UnitStatus.COMPLETED and unit.finished_at is not None and now - unit.finished_at > _ON_ITS_WAY
-    )
-    if job.units_completed < len(old):
-        return old
-    waiting = frozenset(need for unit in units for need in unit.open_needs)
-    return tuple(unit for unit in old if unit.index in waiting)
+def wakes(job: Job) -> bool:
+    """Whether the job's execution waits and has something to do."""
+    return job.is_live and job.task_token is not None and outcome_of(job) is not Outcome.ADVANCE
 
 
-def wakes(job: Job, *, opened: tuple[Unit, ...], broken: bool) -> bool:
-    """Whether the execution has something to do after a unit ended."""
-    if not job.is_live or job.task_token is None:
+def fans_out(unit: Unit) -> bool:
+    """Whether a unit has more dependents than the outbox opens by itself."""
+    return len(unit.dependents) > FAN_OUT
+
+
+def may_end_job(unit: Unit) -> bool:
+    """Whether the job can be over once this unit is completed: one that others need is never the last."""
+    return not unit.dependents and not unit.gathered_by
+
+
+def is_overdue(unit: Unit, *, now: datetime) -> bool:
+    """Whether a completed unit's debit should be there. Not earlier than minutes after its end, because the stream's record
+    is usually just on its way."""
+    ended = unit.finished_at
+    return unit.status is UnitStatus.COMPLETED and ended is not None and now - ended > _ON_ITS_WAY
+
+
+def is_under_way(unit: Unit) -> bool:
+    """Whether the unit is with a machine or waits for one."""
+    return unit.status in _UNDER_WAY
+
+
+def lacks_consequences(job: Job, done: Round) -> bool:
+    """Whether a completed unit's record must have been given up, seen from a whole round over a live job's units: debits
+    are missing, or nothing is under way although the job is not over."""
+    if outcome_of(job) is not Outcome.ADVANCE:
         return False
-    return broken or job.units_completed >= job.units_total or any(is_ready(unit) for unit in opened)
+    return job.units_completed < done.overdue or done.under_way == 0
 
 
-def first_failure(units: tuple[Unit, ...]) -> Failure | None:
-    """The failure that ended the job: that of the unit which failed first."""
-    broken = [unit for unit in units if unit.status in _BROKEN and unit.failure is not None]
-    return min(broken, key=lambda unit: (str(unit.finished_at), unit.index)).failure if broken else None
-
-
-def unspent(job: Job, units: tuple[Unit, ...]) -> int:
-    """What is left of the hold once every completed unit is paid."""
-    return job.quote.credits - sum(unit.credits for unit in units if unit.status is UnitStatus.COMPLETED)
+def platform_failure(job: Job) -> Failure:
+    """What a customer is told when no unit failed. The step's error stays in the execution's history and the logs."""
+    code = FailureCode.INTERNAL if job.status is JobStatus.RUNNING else FailureCode.PLANNING_FAILED
+    message = "The platform could not finish the job; nothing unfinished was charged."
+    return Failure(code=code, blame=blame_of(code), message=message)

@@ -6,9 +6,8 @@ from gpupool.jobs.model import Job, JobStatus
 from gpupool.jobs.store import JobStore
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.joining import Doorbell
-from gpupool.workflow.decide import wakes
+from gpupool.workflow.decide import BROKEN, fans_out, may_end_job, outcome_of, wakes
 from gpupool.workflow.executions import Executions
-from gpupool.workflow.model import Outcome
 from gpupool.workflow.settle import Settlement
 
 
@@ -37,9 +36,7 @@ class Outbox:
         if before is None and after.status is JobStatus.QUEUED:
             self._executions.start(after.id)
         elif after.cancel_requested_at is not None and (before is None or before.cancel_requested_at is None):
-            job = self._jobs.get(after.id)
-            if job is not None and job.is_live and job.task_token is not None:
-                self._executions.resume(job.task_token, Outcome.ADVANCE)
+            self._wake(after.id)
 
     def _move_unit(self, before: Unit | None, after: Unit) -> None:
         """A queued unit rings its bell, a completed one is paid and opens what needs it, a broken one ends the job."""
@@ -48,16 +45,30 @@ class Outbox:
         if after.status is UnitStatus.QUEUED:
             self._ring(after)
         elif after.status is UnitStatus.COMPLETED:
-            self._wake(after.job_id, opened=self._settlement.conclude(after), broken=False)
-        elif after.status in (UnitStatus.FAILED, UnitStatus.REJECTED):
-            self._wake(after.job_id, opened=(), broken=True)
+            self._conclude(after)
+        elif after.status in BROKEN and after.failure is not None:
+            self._jobs.note_failure(after.job_id, after.failure)
+            self._wake(after.job_id)
 
     def _ring(self, unit: Unit) -> None:
         bell = Doorbell(job_id=unit.job_id, unit_id=unit.id, attempt=unit.attempt)
         url = self._queue.queue_url(unit.pool, unit.capability)
         self._queue.ring(url, bell, group=unit.customer_id)
 
-    def _wake(self, job_id: str, *, opened: tuple[Unit, ...], broken: bool) -> None:
+    def _conclude(self, unit: Unit) -> None:
+        """The execution is woken only when it has something to do: at the end, or when more units are to be opened than
+        one record may take time for."""
+        self._settlement.settle(unit)
+        self._settlement.open_gates(unit)
+        if fans_out(unit):
+            self._jobs.note_fan_out(unit.job_id, unit.index)
+            self._wake(unit.job_id)
+            return
+        self._settlement.open_dependents(unit)
+        if may_end_job(unit):
+            self._wake(unit.job_id)
+
+    def _wake(self, job_id: str) -> None:
         job = self._jobs.get(job_id)
-        if job is not None and job.task_token is not None and wakes(job, opened=opened, broken=broken):
-            self._executions.resume(job.task_token, Outcome.ADVANCE)
+        if job is not None and job.task_token is not None and wakes(job):
+            self._executions.resume(job.task_token, outcome_of(job))

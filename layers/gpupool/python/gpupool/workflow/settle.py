@@ -1,11 +1,14 @@
-"""What follows from a completed unit; shared by the outbox, the execution and the end of a job, whichever comes first."""
+"""What follows from a completed unit; shared by the outbox, the rounds and the end of a job, whichever comes first."""
 
 from gpupool.clock import Clock
 from gpupool.ids import unit_id
 from gpupool.ledger.model import debit
 from gpupool.transitions.store import Transitions
+from gpupool.units.decide import is_ready, queued
+from gpupool.units.edges import gate_of
 from gpupool.units.model import Unit
 from gpupool.units.store import UnitStore
+from gpupool.workflow.moves import apply_move
 
 
 class Settlement:
@@ -13,11 +16,6 @@ class Settlement:
         self._transitions = transitions
         self._units = units
         self._clock = clock
-
-    def conclude(self, unit: Unit) -> tuple[Unit, ...]:
-        """Pays a completed unit and opens what needs it; the dependents as they are then. Doing it twice is doing it once."""
-        self.settle(unit)
-        return tuple(self._units.open_edge(unit_id(unit.job_id, index), need=unit.index) for index in unit.dependents)
 
     def settle(self, unit: Unit) -> None:
         """Debits the unit's credits unless that was done; the transfer's id is the unit's."""
@@ -30,3 +28,19 @@ class Settlement:
             note=unit.name,
         )
         self._transitions.settle(unit, transfer)
+
+    def open_dependents(self, unit: Unit) -> None:
+        """Tells every dependent that the unit is completed, and queues those that waited for nothing else."""
+        for index in unit.dependents:
+            self._open(unit_id(unit.job_id, index), unit.index)
+
+    def open_gates(self, unit: Unit) -> None:
+        """The same for dependents that gather."""
+        for index in unit.gathered_by:
+            gathering = unit_id(unit.job_id, index)
+            if self._units.open_gate(gathering, need=unit.index):
+                self._open(gathering, gate_of(unit.index))
+
+    def _open(self, dependent: str, need: int) -> None:
+        opened = self._units.open_edge(dependent, need=need, now=self._clock.now())
+        apply_move(self._units, opened, lambda fresh: queued(fresh, now=self._clock.now()) if is_ready(fresh) else None)

@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 from gpupool.dynamo import error_code
+from gpupool.workflow.executions import execution_name
 from gpupool.workflow.model import Outcome
 
 if TYPE_CHECKING:
@@ -18,16 +19,19 @@ class StepFunctionsExecutions:
         self._client = client
         self._arn = state_machine_arn
 
-    def start(self, job_id: str) -> None:
+    def start(self, job_id: str, *, generation: int = 0) -> None:
+        state = {"job_id": job_id, "generation": generation, "step": {"outcome": Outcome.PLAN, "cursor": "", "steps": 0}}
+        name = execution_name(job_id, generation)
         try:
-            self._client.start_execution(stateMachineArn=self._arn, name=job_id, input=json.dumps({"job_id": job_id}))
+            self._client.start_execution(stateMachineArn=self._arn, name=name, input=json.dumps(state))
         except Exception as error:
             if error_code(error) != "ExecutionAlreadyExists":
                 raise
 
     def resume(self, task_token: str, outcome: Outcome) -> None:
         try:
-            self._client.send_task_success(taskToken=task_token, output=json.dumps({"outcome": str(outcome)}))
+            # The bare word, because it takes the place of the state's outcome and leaves the rest of the state alone.
+            self._client.send_task_success(taskToken=task_token, output=json.dumps(outcome))
         except Exception as error:
             if error_code(error) not in _NOBODY_WAITS:
                 raise

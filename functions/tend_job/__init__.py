@@ -1,0 +1,1 @@
+"""The execution's walk over a job's units."""
