@@ -108,7 +108,7 @@ class DynamoStores(Stores):
         create_tables(client)
         self.clock = FixedClock()
         self.jobs = DynamoJobStore(client, "jobs")
-        self.units = DynamoUnitStore(client, "units")
+        self.units = DynamoUnitStore(client, "units", gates_table="gates")
         self.artifacts = DynamoArtifactStore(client, "artifacts")
         self.ledger = DynamoLedgerStore(client, "ledger")
         self.uploads = DynamoUploadStore(client, "uploads")

@@ -233,7 +233,7 @@ def test_an_end_with_nothing_left_releases_nothing(stores: Stores) -> None:
     job = stores.submitted(quote=Quote(4))
     paid(stores, ended(a_unit(0)))
 
-    assert stores.transitions.close(job, ending(job, JobStatus.COMPLETED, amount=0))
+    assert stores.transitions.close(read_again(stores, job), ending(job, JobStatus.COMPLETED, amount=0))
 
     assert EntryKind.RELEASE not in kinds(stores)
     assert stores.ledger.balance(CUSTOMER_ID).held == 0
@@ -244,11 +244,27 @@ def test_an_end_keeps_what_was_written_since_the_job_was_read(stores: Stores) ->
     paid(stores, ended(a_unit(0)))
     stores.jobs.request_cancel(job.id, at=NOW)
 
-    stores.transitions.close(job, ending(job, JobStatus.CANCELLED, amount=26))
+    stores.transitions.close(replace(job, credits_spent=4), ending(job, JobStatus.CANCELLED, amount=26))
 
     closed = stores.jobs.get(job.id)
     assert closed is not None
     assert (closed.units_completed, closed.credits_spent, closed.cancel_requested_at) == (1, 4, NOW)
+
+
+def test_a_job_that_paid_for_a_unit_since_it_was_read_is_not_ended(stores: Stores) -> None:
+    job = stores.submitted()
+    paid(stores, ended(a_unit(0)))
+
+    assert not stores.transitions.close(job, ending(job, JobStatus.CANCELLED))
+
+    assert read_again(stores, job).is_live
+    assert EntryKind.RELEASE not in kinds(stores)
+
+
+def read_again(stores: Stores, job: Job) -> Job:
+    found = stores.jobs.get(job.id)
+    assert found is not None
+    return found
 
 
 def test_an_upload_stays_in_use_while_another_job_needs_it(stores: Stores) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from gpupool.errors import StaleWrite
+from gpupool.units.edges import first_open_needs, gates_of
 from gpupool.units.model import Failure, NodeFault, Unit, UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
 from gpupool.wire.units import Lease, Progress
@@ -215,17 +216,47 @@ def test_edges_open_one_by_one_and_twice_is_once(stores: Stores) -> None:
     unit = a_unit(5, status=UnitStatus.WAITING, needs=(1, 2), open_needs=frozenset({1, 2}))
     stores.units.add_all((unit,))
 
-    opened_needs = [stores.units.open_edge(unit.id, need=need).open_needs for need in (2, 2, 1, 1)]
+    opened = [stores.units.open_edge(unit.id, need=need, now=NOW) for need in (2, 2, 1, 1)]
 
-    assert opened_needs == [{1}, {1}, set(), set()]
+    assert [each.open_needs for each in opened] == [{1}, {1}, set(), set()]
+    assert [str(each.status) for each in opened] == ["waiting", "waiting", "queued", "queued"]
     stored = stores.units.get(unit.id)
     assert stored is not None
     assert (stored.open_needs, stored.needs, stored.version) == (frozenset(), (1, 2), unit.version + 4)
+    assert stored.queued_at == NOW
+
+
+def test_a_unit_that_does_not_wait_is_not_queued_by_an_edge(stores: Stores) -> None:
+    unit = a_unit(5, status=UnitStatus.CANCELLED, needs=(1,), open_needs=frozenset({1}), queued_at=None)
+    stores.units.add_all((unit,))
+
+    opened = stores.units.open_edge(unit.id, need=1, now=NOW)
+
+    assert (opened.status, opened.open_needs, opened.queued_at) == (UnitStatus.CANCELLED, frozenset(), None)
+
+
+def test_a_gate_is_empty_once_all_its_needs_are_met_however_often_they_are_told(stores: Stores) -> None:
+    gates = gates_of("job.00300", tuple(range(125, 135)))
+    stores.units.add_gates(gates)
+
+    first = [stores.units.open_gate("job.00300", need=need) for need in (126, 125, 126, 127, 127)]
+    stores.units.add_gates(gates)
+    second = [stores.units.open_gate("job.00300", need=need) for need in range(128, 135)]
+
+    assert first == [False, False, False, True, True]
+    assert second == [False] * 6 + [True]
+
+
+def test_a_unit_keeps_its_edges_however_many_they_are(stores: Stores) -> None:
+    needs, dependents, gathered_by = (0, *range(3, 900, 3)), tuple(range(901, 2_000)), (5_000,)
+    unit = a_unit(900, needs=needs, dependents=dependents, gathered_by=gathered_by, open_needs=first_open_needs(needs))
+    stores.units.add_all((unit,))
+    assert stores.units.get(unit.id) == unit
 
 
 def test_opening_an_edge_makes_older_decisions_stale(stores: Stores) -> None:
     unit = a_unit(5, status=UnitStatus.WAITING, open_needs=frozenset({1}))
     stores.units.add_all((unit,))
-    stores.units.open_edge(unit.id, need=1)
+    stores.units.open_edge(unit.id, need=1, now=NOW)
     with pytest.raises(StaleWrite):
         stores.units.replace(replace(unit, status=UnitStatus.CANCELLED))

@@ -40,7 +40,7 @@ def test_a_cancel_wakes_the_execution(executions: Executions, load_event: Load) 
     for _ in range(2):
         assert handler(load_event("on_job_written.cancel_requested"), FakeLambdaContext()) == NO_FAILURES
 
-    assert executions.outcome(JOB_ID) == "advance"
+    assert executions.outcome(JOB_ID) == "cancelled"
 
 
 def test_the_token_of_now_is_woken_and_not_that_of_the_record(executions: Executions, load_event: Load) -> None:
@@ -49,10 +49,11 @@ def test_the_token_of_now_is_woken_and_not_that_of_the_record(executions: Execut
     token = executions.start(JOB_ID)
     assert event["Records"][0]["dynamodb"]["NewImage"]["task_token"] != {"S": token}
     bootstrap.ports().jobs.park(JOB_ID, task_token=token, entered="00001")
+    bootstrap.ports().jobs.request_cancel(JOB_ID, at=NOW)
 
     assert handler(event, FakeLambdaContext()) == NO_FAILURES
 
-    assert executions.outcome(JOB_ID) == "advance"
+    assert executions.outcome(JOB_ID) == "cancelled"
 
 
 def test_a_cancel_of_a_job_that_has_ended_or_never_waited_wakes_nobody(executions: Executions, load_event: Load) -> None:

@@ -44,7 +44,7 @@ def test_a_queued_unit_rings_its_bell(executions: Executions, load_event: Load, 
     assert bells("controlled-cpu") == []
 
 
-def test_a_completed_unit_is_paid_opens_the_next_and_wakes_the_execution(executions: Executions, load_event: Load) -> None:
+def test_a_completed_unit_is_paid_and_queues_the_next(executions: Executions, load_event: Load) -> None:
     given_a_running_job(DONE, waiting(1, 0))
     bootstrap.ports().jobs.park(JOB_ID, task_token=executions.start(JOB_ID), entered="00001")
 
@@ -52,8 +52,8 @@ def test_a_completed_unit_is_paid_opens_the_next_and_wakes_the_execution(executi
 
     assert [(entry.unit_id, entry.amount) for entry in entries(EntryKind.DEBIT)] == [(DONE.id, 4)]
     assert (the_job().units_completed, the_job().credits_spent) == (1, 4)
-    assert the_unit(1).open_needs == frozenset()
-    assert executions.outcome(JOB_ID) == "advance"
+    assert (the_unit(1).open_needs, the_unit(1).status) == (frozenset(), UnitStatus.QUEUED)
+    assert executions.is_waiting(JOB_ID)
 
 
 def test_a_completed_unit_that_opens_nothing_wakes_nobody(executions: Executions, load_event: Load) -> None:
@@ -82,7 +82,7 @@ def test_a_failed_unit_wakes_the_execution_and_costs_nothing(executions: Executi
 
     assert deliver(load_event("on_unit_written.failed")) == NO_FAILURES
 
-    assert executions.outcome(JOB_ID) == "advance"
+    assert executions.outcome(JOB_ID) == "failed"
     assert entries(EntryKind.DEBIT) == []
 
 

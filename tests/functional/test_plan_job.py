@@ -30,10 +30,10 @@ def test_a_new_job_is_planned(load_event: Load) -> None:
 
     answer = handler(load_event("plan_job.new_job"), FakeLambdaContext())
 
-    assert answer == {"job_id": JOB_ID, "outcome": "advance"}
+    assert answer == {"outcome": "advance", "cursor": "", "steps": 1}
     units = bootstrap.ports().units.all_of(JOB_ID)
     assert [(unit.name, unit.status) for unit in units] == [
-        ("prepare", UnitStatus.WAITING),
+        ("prepare", UnitStatus.QUEUED),
         ("train", UnitStatus.WAITING),
         ("package", UnitStatus.WAITING),
     ]
@@ -47,7 +47,7 @@ def test_planning_again_changes_nothing(load_event: Load) -> None:
 
     answer = handler(load_event("plan_job.new_job"), FakeLambdaContext())
 
-    assert answer["outcome"] == "advance"
+    assert answer["outcome"] == "tend"
     assert (bootstrap.ports().units.all_of(JOB_ID), the_job()) == (units, job)
 
 

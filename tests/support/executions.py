@@ -38,7 +38,8 @@ class Executions:
         """What the execution was woken with."""
         ended = _poll(lambda: (found := self._describe(name))["status"] != "RUNNING" and found)
         assert ended["status"] == "SUCCEEDED", ended
-        return str(json.loads(ended["output"])["outcome"])
+        # A bare word; the emulator hands it back without its quotes.
+        return str(ended["output"]).strip('"')
 
     def is_waiting(self, name: str) -> bool:
         return bool(self._describe(name)["status"] == "RUNNING")

@@ -13,6 +13,7 @@ TABLES: dict[str, tuple[str, str | None, dict[str, tuple[str, str]]]] = {
         {"by_customer": ("customer_id", "job_id"), "by_customer_status": ("customer_status", "job_id")},
     ),
     "units": ("job_id", "unit_id", {}),
+    "gates": ("unit_id", "gate", {}),
     "artifacts": ("job_id", "artifact_id", {}),
     "ledger": ("customer_id", "entry_id", {}),
     "nodes": ("pk", None, {}),

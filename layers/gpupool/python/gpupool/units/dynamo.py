@@ -217,7 +217,7 @@ class DynamoUnitStore:
             ExpressionAttributeValues=to_item({":need": {str(need)}}),
             ReturnValues="ALL_NEW",
         )
-        return "open_needs" not in answer["Attributes"]
+        return not from_item(answer["Attributes"]).get("open_needs")
 
     def _query(self, job_id: str) -> Any:
         return {
