@@ -72,13 +72,12 @@ class GpuPoolStack(Stack):
         units.let_read_and_write(rooms.node_api, *steps, rooms.on_unit_written, rooms.on_dead_letter)
         units.let_read(rooms.customer_api)
         self.tables["gates"].let_put(rooms.plan_job)
-        self.tables["gates"].let_update(rooms.plan_job, rooms.tend_job, rooms.on_unit_written)
+        self.tables["gates"].let_update(rooms.tend_job, rooms.on_unit_written)
         # Its core is built with every store of the outbox; it calls only that of the jobs, so the name is all it gets.
         rooms.on_job_written.know({units.variable: units.name})
-        # Likewise: the steps share one core, and only the plan reads a package and a small job's first round.
-        for name in ("uploads", "ledger", "units"):
-            rooms.advance_job.know({self.tables[name].variable: self.tables[name].name})
-        rooms.tend_job.know({self.tables["uploads"].variable: self.tables["uploads"].name})
+        # Likewise: the steps share one core, of which each calls a part.
+        for function in (rooms.advance_job, rooms.plan_job, rooms.tend_job):
+            function.know({self.tables[name].variable: self.tables[name].name for name in ("uploads", "ledger", "units")})
 
     def _grant_webhooks(self) -> None:
         """The sender talks to strangers, so it gets least: two tables, and the queue."""
@@ -111,8 +110,7 @@ class GpuPoolStack(Stack):
         self.tables["uploads"].let_delete(customer)
         self.tables["artifacts"].let_read(customer)
         self.tables["artifacts"].let_read_and_write(node)
-        steps = (self.rooms.plan_job, self.rooms.tend_job, close)
-        self.tables["ledger"].let_read_and_write(customer, *steps, self.rooms.on_unit_written)
+        self.tables["ledger"].let_read_and_write(customer, close, self.rooms.tend_job, self.rooms.on_unit_written)
         self.tables["ledger"].let_query_indexes(customer)
         self.tables["nodes"].let_read_and_write(node)
         self.tables["nodes"].let_delete(node)
@@ -142,7 +140,9 @@ class GpuPoolStack(Stack):
         rooms = self.rooms
         self.queues.let_extend_and_delete(rooms.node_api)
         self.queues.let_send(rooms.on_unit_written, rooms.on_dead_letter)
-        self.workflow.let_start(rooms.on_job_written, rooms.plan_job, rooms.tend_job, rooms.close_job)
+        self.workflow.let_start(rooms.on_job_written, rooms.tend_job, rooms.close_job)
+        for function in (rooms.plan_job, rooms.advance_job):
+            function.know(self.workflow.variables)
         self.workflow.let_resume(rooms.advance_job, rooms.on_job_written, rooms.on_unit_written)
 
     def _wake_functions(self) -> None:

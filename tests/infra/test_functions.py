@@ -22,11 +22,13 @@ ROOMS = [
     "on_unit_written",
     "plan_job",
     "sweep_webhooks",
+    "tend_job",
 ]
 MADE_BY = {
     "customer_api": bootstrap.build_customer_core,
     "node_api": bootstrap.build_node_core,
     "plan_job": bootstrap.build_workflow,
+    "tend_job": bootstrap.build_workflow,
     "advance_job": bootstrap.build_workflow,
     "close_job": bootstrap.build_workflow,
     "on_job_written": bootstrap.build_outbox,

@@ -76,14 +76,22 @@ EXPECTED: dict[str, Grants] = {
         "node role": {"sts:AssumeRole"},
         **_on_job_queues("sqs:ChangeMessageVisibility", "sqs:DeleteMessage"),
     },
-    "plan_job": {"*": TRACE, "Table:jobs": READ_WRITE, "Table:units": READ_WRITE, "Table:uploads": READ},
-    "advance_job": {
+    "plan_job": {
         "*": TRACE,
         "Table:jobs": READ_WRITE,
         "Table:units": READ_WRITE,
-        "Table:ledger": READ_WRITE,
-        MACHINE: {"states:SendTaskSuccess"},
+        "Table:gates": PUT,
+        "Table:uploads": READ,
     },
+    "tend_job": {
+        "*": TRACE,
+        "Table:jobs": READ_WRITE,
+        "Table:units": READ_WRITE,
+        "Table:gates": {"dynamodb:UpdateItem"},
+        "Table:ledger": READ_WRITE,
+        MACHINE: {"states:StartExecution"},
+    },
+    "advance_job": {"*": TRACE, "Table:jobs": READ_WRITE, MACHINE: {"states:SendTaskSuccess"}},
     "close_job": {
         "*": TRACE,
         "Table:jobs": READ_WRITE,
@@ -91,6 +99,7 @@ EXPECTED: dict[str, Grants] = {
         "Table:ledger": READ_WRITE,
         "Table:uploads": READ_WRITE,
         "Table:limits": {"dynamodb:UpdateItem"},
+        MACHINE: {"states:StartExecution"},
         **SEND_UNDELIVERED,
     },
     "on_job_written": {
@@ -108,6 +117,7 @@ EXPECTED: dict[str, Grants] = {
         "Table:jobs": READ_WRITE,
         "Table:units": READ_WRITE,
         "Table:units:stream": STREAM,
+        "Table:gates": {"dynamodb:UpdateItem"},
         "Table:events": PUT,
         "Table:ledger": READ_WRITE,
         MACHINE: {"states:SendTaskSuccess"},
@@ -164,10 +174,10 @@ def test_no_role_has_a_managed_policy(prod: Synthesised) -> None:
     assert not any(role.get("ManagedPolicyArns") for role in prod.properties("AWS::IAM::Role").values())
 
 
-def test_the_state_machine_calls_its_three_functions_only(prod: Synthesised) -> None:
+def test_the_state_machine_calls_its_steps_only(prod: Synthesised) -> None:
     grants = prod.grants_of_role(prod.machine["RoleArn"]["Fn::GetAtt"][0])
     everywhere = grants.pop("*")
-    steps = ("plan-job", "advance-job", "close-job")
+    steps = ("plan-job", "tend-job", "advance-job", "close-job")
     assert grants == {f"Function:gpupool-{step}": {"lambda:InvokeFunction"} for step in steps}
     assert {action.split(":")[0] for action in everywhere} == {"logs", "xray"}
 

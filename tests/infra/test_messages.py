@@ -80,7 +80,7 @@ def test_an_execution_stopped_from_outside_still_closes_its_job(prod: Synthesise
     assert prod.text(target["Arn"]) == "Function:gpupool-close-job"
     assert prod.text(target["DeadLetterConfig"]["Arn"]) == "Queue:gpupool-undelivered"
     assert target["InputTransformer"]["InputPathsMap"]["detail-name"] == "$.detail.name"
-    assert target["InputTransformer"]["InputTemplate"].startswith('{"job_id":<detail-name>,"outcome":"failed"')
+    assert target["InputTransformer"]["InputTemplate"].startswith('{"stopped":<detail-name>,')
 
 
 def test_webhooks_are_sent_in_small_batches_and_swept_every_five_minutes(prod: Synthesised) -> None:

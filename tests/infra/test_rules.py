@@ -12,7 +12,17 @@ from infra.suppressions import Because
 from tests.infra.synthesised import Synthesised
 
 ROOMS = {
-    *("CustomerApi", "NodeApi", "PlanJob", "AdvanceJob", "CloseJob", "OnJobWritten", "OnUnitWritten", "OnDeadLetter"),
+    *(
+        "CustomerApi",
+        "NodeApi",
+        "PlanJob",
+        "TendJob",
+        "AdvanceJob",
+        "CloseJob",
+        "OnJobWritten",
+        "OnUnitWritten",
+        "OnDeadLetter",
+    ),
     *("OnEventWritten", "DeliverWebhook", "SweepWebhooks"),
 }
 EXCEPTIONS = {

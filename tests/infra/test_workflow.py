@@ -8,7 +8,9 @@ from aws_cdk.assertions import Match
 from gpupool.workflow.model import Outcome
 from tests.infra.synthesised import Synthesised
 
-TASKS = ["Plan", "Advance", "Finish", "Compensate"]
+TASKS = ["Plan", "Tend", "Advance", "Finish", "Compensate"]
+STATE = {"job_id.$": "$.job_id", "step.$": "$.step"}
+CLOSING = {"outcome": "closing", "cursor": "", "steps": 0}
 
 
 def test_it_is_standard_traced_and_logged(prod: Synthesised) -> None:
@@ -31,8 +33,9 @@ def test_an_execution_ends_within_a_week(prod: Synthesised) -> None:
 @pytest.mark.parametrize(
     ("state", "room", "payload"),
     [
-        ("Plan", "plan_job", {"job_id.$": "$.job_id"}),
-        ("Finish", "close_job", {"job_id.$": "$.job_id", "outcome": "completed"}),
+        ("Plan", "plan_job", STATE),
+        ("Tend", "tend_job", STATE),
+        ("Finish", "close_job", STATE | {"outcome": "completed"}),
         ("Compensate", "close_job", None),
     ],
 )
@@ -67,31 +70,45 @@ def test_a_task_outlives_its_function(prod: Synthesised) -> None:
         assert _state(prod, state)["TimeoutSeconds"] > prod.functions[room]["Timeout"]
 
 
-@pytest.mark.parametrize("state", ["Plan", "Advance"])
+@pytest.mark.parametrize("state", ["Plan", "Tend", "Advance"])
 def test_an_error_is_compensated(prod: Synthesised, state: str) -> None:
     last = _state(prod, state)["Catch"][-1]
     assert last == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": f"Note{state}Error"}
     note = _state(prod, f"Note{state}Error")
     error = {"Step": state, "Error.$": "$.error.Error", "Cause.$": "$.error.Cause"}
-    assert note["Parameters"] == {"job_id.$": "$.job_id", "outcome": "failed", "error": error}
+    assert note["Parameters"] == {"job_id.$": "$.job_id", "outcome": "failed", "step": CLOSING, "error": error}
     assert note["Next"] == "Compensate"
 
 
 def test_a_wake_up_call_that_never_came_is_not_an_error(prod: Synthesised) -> None:
-    assert _state(prod, "Advance")["Catch"][0] == {"ErrorEquals": ["States.Timeout"], "ResultPath": None, "Next": "Advance"}
+    assert _state(prod, "Advance")["Catch"][0] == {"ErrorEquals": ["States.Timeout"], "ResultPath": None, "Next": "Tend"}
+
+
+@pytest.mark.parametrize(
+    ("state", "path"), [("Plan", "$.step"), ("Tend", "$.step"), ("Advance", "$.step.outcome"), ("Compensate", "$.step")]
+)
+def test_a_page_says_where_the_next_one_begins(prod: Synthesised, state: str, path: str) -> None:
+    assert _state(prod, state)["ResultPath"] == path
+
+
+def test_giving_up_starts_at_the_first_unit(prod: Synthesised) -> None:
+    assert _state(prod, "GiveUp")["Parameters"]["step"] == CLOSING
 
 
 @pytest.mark.parametrize(
     ("outcome", "following"),
     [
         (Outcome.ADVANCE, ["Advance"]),
+        (Outcome.PLAN, ["Plan"]),
+        (Outcome.TEND, ["Tend"]),
+        (Outcome.RENEWED, ["Renewed"]),
         (Outcome.COMPLETED, ["Finish", "Completed"]),
         (Outcome.FAILED, ["GiveUp", "Compensate", "Why"]),
         (Outcome.CANCELLED, ["GiveUp", "Compensate", "Why"]),
     ],
 )
 def test_the_outcome_decides_what_follows(prod: Synthesised, outcome: Outcome, following: list[str]) -> None:
-    assert _state(prod, "Plan")["Next"] == _state(prod, "Advance")["Next"] == "WhatNext"
+    assert {_state(prod, state)["Next"] for state in ("Plan", "Tend", "Advance")} == {"WhatNext"}
     current = _chosen(_state(prod, "WhatNext"), outcome)
     for name in following:
         assert current == name
@@ -100,7 +117,10 @@ def test_the_outcome_decides_what_follows(prod: Synthesised, outcome: Outcome, f
 
 def test_only_the_platforms_errors_fail_an_execution(prod: Synthesised) -> None:
     why = _state(prod, "Why")
-    assert why["Choices"] == [{"Variable": "$.error", "IsPresent": True, "Next": "Aborted"}]
+    assert why["Choices"] == [
+        {"Variable": "$.step.outcome", "StringEquals": "closing", "Next": "Compensate"},
+        {"Variable": "$.error", "IsPresent": True, "Next": "Aborted"},
+    ]
     assert _state(prod, "Aborted")["Type"] == "Fail"
     assert _state(prod, why["Default"])["Type"] == "Succeed"
 
