@@ -53,9 +53,9 @@ def test_a_single_training_with_everything_it_may_say() -> None:
     )
 
 
-def test_a_grid_is_multiplied_out_with_the_last_parameter_fastest() -> None:
+def test_a_grid_is_every_combination_with_the_last_parameter_fastest() -> None:
     manifest = parsed(SWEEP + "grid = {depth = [1, 2], width = [8, 16]}")
-    assert manifest.parameter_sets == (
+    assert tuple(manifest.parameter_sets) == (
         {"depth": 1, "width": 8},
         {"depth": 1, "width": 16},
         {"depth": 2, "width": 8},
@@ -65,7 +65,17 @@ def test_a_grid_is_multiplied_out_with_the_last_parameter_fastest() -> None:
 
 
 def test_a_sweep_may_list_its_sets() -> None:
-    assert parsed(SWEEP + 'list = [{a = 1}, {a = 2, b = "x"}]').parameter_sets == ({"a": 1}, {"a": 2, "b": "x"})
+    sets = parsed(SWEEP + 'list = [{a = 1}, {a = 2, b = "x"}]').parameter_sets
+    assert tuple(sets) == ({"a": 1}, {"a": 2, "b": "x"})
+    assert sets.names == {"a", "b"}
+
+
+def test_there_is_no_set_beside_those_of_the_sweep() -> None:
+    for text in ("list = [{a = 1}, {a = 2}]", "grid = {a = [1, 2]}"):
+        sets = parsed(SWEEP + text).parameter_sets
+        for number in (-1, 2):
+            with pytest.raises(IndexError):
+                sets[number]
 
 
 def test_a_dag_unit_leaves_open_what_it_does_not_say() -> None:

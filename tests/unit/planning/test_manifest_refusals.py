@@ -8,6 +8,7 @@ from gpupool.planning.manifest import decode_manifest
 from tests.unit.planning.builders import DAG, SINGLE, SWEEP, refused
 
 GRID = SWEEP + "grid = {a = [1]}\n"
+LONG = ", ".join(f"t{n} = '{'x' * 1_000}'" for n in range(17))
 
 
 def unit(name: str, *needs: str, more: str = "") -> str:
@@ -63,6 +64,7 @@ TYPES = [
     (SINGLE + "[train]\nargs = [" + "'x'," * 101 + "]", "/train/args", "at most 100"),
     (SINGLE + '[train]\nargs = ["\\u0000"]', "/train/args", "NUL"),
     (SINGLE + f"[train]\nargs = ['{'x' * 1_001}']", "/train/args", "at most 1000 bytes"),
+    (SINGLE + f"[train]\nargs = [{', '.join([repr('x' * 1_000)] * 17)}]", "/train/args", "more than 16384 bytes"),
     ("[strategy]\nkind = true", "/strategy/kind", "not true/false"),
     ("units = [1]\n" + DAG, "/units", "must hold tables only"),
     ("units = 1\n" + DAG, "/units", "write [[units]]"),
@@ -115,20 +117,22 @@ SWEEPS = [
     (SWEEP + "grid = {'a b' = [1]}", "/sweep/grid/a b/0", "must start with a letter"),
     (SWEEP + "list = []", "/sweep/list", "at least one"),
     (SWEEP + "list = [{a = 1}, {}]", "/sweep/list", "at least one"),
-    (SWEEP + f"list = [{'{a = 1},' * 101}]", "/sweep/list", "at most 100"),
-    (SWEEP + f"list = [{'{a = 1},' * 51}]\n[evaluate]\nentry = 'a.py'", "/sweep/list", "at most 50"),
     (
-        SWEEP + f"grid = {{a = {list(range(3))}, b = {list(range(5))}, c = {list(range(7))}}}",
+        SWEEP + f"grid = {{a = {list(range(9))}, b = {list(range(41))}, c = {list(range(271))}}}",
         "/sweep/grid",
-        "105 parameter sets",
+        "99999 parameter sets are too many; try at most 99998",
+    ),
+    (
+        SWEEP + f"grid = {{a = {list(range(200))}, b = {list(range(250))}}}\n[evaluate]\nentry = 'a.py'",
+        "/sweep/grid",
+        "50000 parameter sets are too many; try at most 49999",
     ),
     (SWEEP + "grid = {" + ", ".join(f"p{n} = [1, 2]" for n in range(60)) + "}", "/sweep/grid", "too many"),
     (SWEEP + "grid = {" + ", ".join(f"p{n} = [1]" for n in range(101)) + "}", "/sweep/grid", "at most 100"),
-    (
-        SWEEP + f"grid = {{a = {list(range(100))}, " + ", ".join(f"t{n} = ['{'x' * 900}']" for n in range(3)) + "}",
-        "",
-        "fewer or shorter parameters",
-    ),
+    (SWEEP + "grid = {" + LONG.replace(" = 'x", " = ['x").replace("x'", "x']") + "}", "/sweep/grid", "one set takes more"),
+    (SWEEP + f"list = [{{a = 1}}, {{{LONG}}}]", "/sweep/list/1", "more than 16384 bytes written out"),
+    (SWEEP + "list = [" + "{a=1}," * 9_100 + "]", "", "fewer or shorter parameters"),
+    (SWEEP + "grid = {a = [1]}\n[parameters]\n" + LONG.replace(", ", "\n"), "/parameters", "fewer or shorter parameters"),
 ]
 DAGS = [
     (DAG, "/units", "a dag needs units"),

@@ -1,13 +1,16 @@
 """From manifest and request to units: the shape of each strategy, and what a job may ask."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gpupool.errors import ValidationFailed
-from gpupool.planning.model import ManifestUnit, Plan
+from gpupool.planning.manifest import manifest_to_dict
+from gpupool.planning.model import ManifestUnit, Plan, PlannedUnits, Strategy
 from gpupool.planning.plan import check_order, plan
+from gpupool.planning.pricing import quote
 from gpupool.wire.vocabulary import UnitKind, UnitRole
 from tests.unit.planning.builders import DAG, SINGLE, SWEEP, a_request, parsed
 
@@ -187,16 +190,68 @@ def test_the_largest_class_may_be_asked_for() -> None:
 
 
 def test_too_many_units() -> None:
-    units = tuple(ManifestUnit(name=f"u{n}", entry="a.py", kind=UnitKind.CPU) for n in range(10_001))
+    units = tuple(ManifestUnit(name=f"u{n}", entry="a.py", kind=UnitKind.CPU) for n in range(100_001))
     manifest = parsed(DAG + '[[units]]\nname = "a"\nentry = "a.py"')
-    assert len(plan(replace(manifest, units=units[1:]), a_request()).units) == 10_000
-    with pytest.raises(ValidationFailed, match="at most 10000"):
+    assert len(plan(replace(manifest, units=units[1:]), a_request()).units) == 100_000
+    with pytest.raises(ValidationFailed, match="at most 100000"):
         plan(replace(manifest, units=units), a_request())
 
 
 def test_a_strategy_that_breaks_its_promise_is_found_out() -> None:
     first, second, third = plan(parsed(None), a_request()).units
     check_order((first, second, third))
-    for broken in ((second, first, third), (replace(first, needs=(1,)), second), (first, replace(second, name=first.name))):
+    for broken in (
+        (second, first, third),
+        (replace(first, needs=(1,)), second, third),
+        (first, replace(second, name=first.name), third),
+        (first, replace(second, dependents=()), third),
+        (first, second, replace(third, dependents=(1,))),
+    ):
         with pytest.raises(ValueError, match="planned"):
             check_order(broken)
+
+
+HUGE = SWEEP + f"grid = {{a = {list(range(100))}, b = {list(range(499))}}}\n" + EVALUATE
+
+
+def test_a_sweep_of_nearly_a_hundred_thousand_units() -> None:
+    planned = plan(parsed(HUGE), a_request(max_runtime_seconds=60))
+    assert len(planned.units) == 99_802
+    train, evaluate = planned.units[-3:-1]
+    assert (train.index, train.name, train.needs, train.dependents) == (99_799, "train_49899", (0,), (99_800, 99_801))
+    assert (evaluate.name, evaluate.needs, evaluate.dependents) == ("evaluate_49899", (99_799,), (99_801,))
+    assert train.parameters == evaluate.parameters == {"a": 99, "b": 498}
+    assert planned.units[0].dependents == tuple(range(1, 99_801, 2))
+    assert planned.units[-1].needs == tuple(range(1, 99_801))
+    whole = tuple(planned.units)
+    check_order(whole)
+    assert quote(planned).credits == sum(unit.credits_max for unit in whole)
+
+
+def test_only_the_units_that_are_asked_for_are_made() -> None:
+    made: list[int] = []
+    units = plan(parsed(HUGE), a_request()).units
+    counted = PlannedUnits(units.groups, lambda index: made.append(index) or units[index])
+    assert (len(counted), quote(Plan(Strategy.SWEEP, counted)).credits > 0, made) == (99_802, True, [])
+    assert [unit.index for unit in counted[70_000:70_003]] == made == [70_000, 70_001, 70_002]
+
+
+@pytest.mark.parametrize(
+    ("lanes", "first", "last"),
+    [(1_000, "train_000", "train_999"), (1_001, "train_0000", "train_1000"), (10_001, "train_00000", "train_10000")],
+)
+def test_lanes_are_numbered_with_as_many_digits_as_the_last_needs(lanes: int, first: str, last: str) -> None:
+    units = plan(parsed(SWEEP + f"grid = {{a = {list(range(lanes))}}}"), a_request()).units
+    assert (units[1].name, units[-2].name) == (first, last)
+
+
+def test_a_grids_row_stays_as_small_as_its_manifest() -> None:
+    assert len(json.dumps(manifest_to_dict(parsed(HUGE)))) < len(HUGE) + 500
+
+
+def test_the_parameters_of_a_job_are_bounded_together() -> None:
+    names = [f"t{n}" for n in range(20)]
+    manifest = parsed(SINGLE + "[parameters]\n" + "".join(f"{name} = ''\n" for name in names))
+    with pytest.raises(ValidationFailed, match="16384 bytes") as caught:
+        plan(manifest, a_request(parameters=dict.fromkeys(names, "x" * 1_000)))
+    assert caught.value.details["field"] == "/parameters"

@@ -3,8 +3,9 @@
 import json
 from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from math import prod
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -14,8 +15,8 @@ from gpupool.dynamo import from_item, to_item
 from gpupool.errors import ValidationFailed
 from gpupool.planning.manifest import manifest_from_dict, manifest_to_dict, parse_manifest
 from gpupool.planning.model import Manifest, PlanRequest
-from gpupool.planning.parameters import Parameters
-from gpupool.planning.plan import plan
+from gpupool.planning.parameters import Parameters, written_bytes
+from gpupool.planning.plan import check_order, plan
 from gpupool.planning.pricing import quote
 from gpupool.planning.to_units import units_of
 from tests.unit.planning.builders import DAG, FILES, NOW, SINGLE, SWEEP, a_job
@@ -84,7 +85,18 @@ def singles(draw: st.DrawFn) -> Manifest:
     return parse_manifest(f"{SINGLE}[train]\nargs = {toml(args)}\n[parameters]\n{rows}", FILES)
 
 
-MANIFESTS = st.one_of(singles(), dags(), GRIDS.map(sweep_of))
+@st.composite
+def sweeps(draw: st.DrawFn) -> Manifest:
+    """With a grid or a list, with an evaluation or without."""
+    evaluate = draw(st.sampled_from(["", '\n[evaluate]\nentry = "evaluate.py"']))
+    grid = draw(GRIDS)
+    if draw(st.booleans()):
+        return parse_manifest(SWEEP + f"grid = {table({**grid})}{evaluate}", FILES)
+    sets = [{name: value} for name, values in grid.items() for value in values if type(value) is type(values[0])]
+    return parse_manifest(SWEEP + f"list = [{', '.join(table({**each}) for each in sets)}]{evaluate}", FILES)
+
+
+MANIFESTS = st.one_of(singles(), dags(), sweeps())
 
 
 @holds
@@ -119,7 +131,8 @@ def test_any_edge_backwards_is_a_circle(needs: dict[str, list[str]], data: st.Da
 @holds
 @given(MANIFESTS, REQUESTS)
 def test_dependents_are_the_inverse_of_needs(manifest: Manifest, request: PlanRequest) -> None:
-    units = units_of(plan(manifest, request), a_job(), NOW)
+    planned = plan(manifest, request)
+    units = units_of(planned, a_job(), NOW, start=0, stop=len(planned.units))
     assert {(need, unit.index) for unit in units for need in unit.needs} == {
         (unit.index, dependent) for unit in units for dependent in unit.dependents
     }
@@ -134,6 +147,27 @@ def test_a_quote_is_the_sum_of_the_ceilings(manifest: Manifest, request: PlanReq
     assert asked.credits == sum(unit.credits_max for unit in planned.units) == sum(line.credits for line in asked.lines)
     assert sum(line.units for line in asked.lines) == len(planned.units)
     assert all(unit.credits_max >= 1 for unit in planned.units)
+
+
+@holds
+@given(MANIFESTS, REQUESTS, st.data())
+def test_every_strategy_keeps_what_it_promises(manifest: Manifest, request: PlanRequest, data: st.DataObject) -> None:
+    units = plan(manifest, request).units
+    check_order(units)
+    whole = tuple(units)
+    assert len(whole) == len(units)
+    start, stop = data.draw(st.integers(0, len(whole))), data.draw(st.integers(0, len(whole) + 3))
+    assert units[start:stop] == whole[start:stop]
+    at = data.draw(st.integers(-len(whole), len(whole) - 1))
+    assert units[at] == whole[at]
+
+
+@holds
+@given(GRIDS)
+def test_a_grids_sets_are_its_product(grid: dict[str, list[object]]) -> None:
+    sets = sweep_of(grid).parameter_sets
+    assert [list(each) for each in sets] == [list(grid)] * len(sets)
+    assert [tuple(each.values()) for each in sets] == list(product(*grid.values()))
 
 
 @holds
@@ -156,7 +190,27 @@ def test_a_manifest_survives_storage_to_the_letter(manifest: Manifest) -> None:
 @given(MANIFESTS, REQUESTS)
 def test_planning_from_storage_makes_the_same_plan_to_the_letter(manifest: Manifest, request: PlanRequest) -> None:
     stored = from_item(to_item({"manifest": manifest_to_dict(manifest)}))["manifest"]
-    assert repr(plan(manifest_from_dict(stored), request)) == repr(plan(manifest, request))
+    assert repr(tuple(plan(manifest_from_dict(stored), request).units)) == repr(tuple(plan(manifest, request).units))
+
+
+@holds
+@given(st.one_of(MANIFESTS.map(manifest_to_dict), st.dictionaries(NAMES, SCALARS)))
+def test_a_row_takes_no_more_than_is_counted(values: dict[str, Any]) -> None:
+    row = {"manifest": values}
+    assert weight({"M": to_item(row)}) - weight({"M": {}}) <= written_bytes(row)
+
+
+def weight(value: dict[str, Any]) -> int:
+    """What DynamoDB counts for an attribute's value, at its highest: texts by byte, numbers by pair of digits."""
+    ((kind, content),) = value.items()
+    if kind == "S":
+        return len(content.encode())
+    if kind == "N":
+        digits = content.lower().partition("e")[0].lstrip("-").replace(".", "").strip("0")
+        return (len(digits) + 1) // 2 + 1 + content.startswith("-")
+    if kind == "M":
+        return 3 + sum(1 + len(name.encode()) + weight(each) for name, each in content.items())
+    return 3 + sum(1 + weight(each) for each in content) if kind == "L" else 1
 
 
 def test_whole_floats_stay_floats() -> None:
@@ -180,11 +234,12 @@ def typed(manifest: Manifest) -> str:
     def ordered(parameters: Parameters) -> Parameters:
         return dict(sorted(parameters.items()))
 
+    sets = manifest.parameter_sets
     return repr(
         replace(
             manifest,
             parameters=ordered(manifest.parameters),
-            parameter_sets=tuple(ordered(each) for each in manifest.parameter_sets),
+            parameter_sets=replace(sets, listed=tuple(ordered(each) for each in sets.listed)),
             units=tuple(replace(unit, parameters=ordered(unit.parameters)) for unit in manifest.units),
         )
     )

@@ -14,7 +14,7 @@ PLANNED = plan(parsed(SINGLE + '[evaluate]\nentry = "evaluate.py"\n[parameters]\
 
 
 def test_rows_follow_the_plan() -> None:
-    prepare, train, evaluate, package = units_of(PLANNED, a_job(), NOW)
+    prepare, train, evaluate, package = units_of(PLANNED, a_job(), NOW, start=0, stop=4)
     assert [unit.id for unit in (prepare, train, evaluate, package)] == [f"0190-job.{index:05d}" for index in range(4)]
     assert [unit.dependents for unit in (prepare, train, evaluate, package)] == [(1,), (2, 3), (3,), ()]
     assert [unit.open_needs for unit in (prepare, train, evaluate, package)] == [set(), {0}, {1}, {1, 2}]
@@ -24,7 +24,7 @@ def test_rows_follow_the_plan() -> None:
 
 
 def test_a_new_row_waits_and_belongs_to_the_jobs_customer() -> None:
-    for unit in units_of(PLANNED, a_job(customer_id="someone"), NOW):
+    for unit in units_of(PLANNED, a_job(customer_id="someone"), NOW, start=0, stop=4):
         assert (unit.status, unit.attempt, unit.version, unit.credits) == (UnitStatus.WAITING, 0, 1, 0)
         assert (unit.job_id, unit.customer_id, unit.created_at) == ("0190-job", "someone", NOW)
 
@@ -33,14 +33,21 @@ def test_a_new_row_waits_and_belongs_to_the_jobs_customer() -> None:
     ("sensitivity", "pool"), [(Sensitivity.PUBLIC, Pool.PUBLIC), (Sensitivity.LOW_SENSITIVE, Pool.CONTROLLED)]
 )
 def test_the_pool_follows_from_the_sensitivity(sensitivity: Sensitivity, pool: Pool) -> None:
-    assert {unit.pool for unit in units_of(PLANNED, a_job(sensitivity=sensitivity), NOW)} == {pool}
+    assert {unit.pool for unit in units_of(PLANNED, a_job(sensitivity=sensitivity), NOW, start=0, stop=4)} == {pool}
 
 
 def test_private_jobs_have_no_pool_yet() -> None:
     with pytest.raises(ValidationFailed, match="low_sensitive") as caught:
-        units_of(PLANNED, a_job(sensitivity=Sensitivity.PRIVATE), NOW)
+        units_of(PLANNED, a_job(sensitivity=Sensitivity.PRIVATE), NOW, start=0, stop=4)
     assert caught.value.details["field"] == "/sensitivity"
 
 
 def test_planning_twice_makes_the_same_rows() -> None:
-    assert units_of(PLANNED, a_job(), NOW) == units_of(PLANNED, a_job(), NOW)
+    assert units_of(PLANNED, a_job(), NOW, start=0, stop=4) == units_of(PLANNED, a_job(), NOW, start=0, stop=4)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_slices_together_are_the_whole(size: int) -> None:
+    whole = units_of(PLANNED, a_job(), NOW, start=0, stop=4)
+    slices = [units_of(PLANNED, a_job(), NOW, start=at, stop=at + size) for at in range(0, 4, size)]
+    assert sum(slices, ()) == whole

@@ -1,6 +1,5 @@
 """``gpu-agent.toml``: what a package says about itself, read once, when it is finalized."""
 
-import json
 import tomllib
 from collections.abc import Collection
 from dataclasses import replace
@@ -9,8 +8,8 @@ from typing import Any
 from gpupool.errors import ValidationFailed
 from gpupool.planning.limits import MAX_DOTS_PER_LINE, MAX_MANIFEST_BYTES, MAX_STORED_BYTES
 from gpupool.planning.model import Manifest, Strategy
-from gpupool.planning.parameters import read_parameters, with_floats
-from gpupool.planning.stored import floats_of, manifest_from_dict, manifest_to_dict
+from gpupool.planning.parameters import read_parameters, with_floats, written_bytes
+from gpupool.planning.stored import floats_of, manifest_from_dict, manifest_to_dict, sets_with_floats
 from gpupool.planning.strategies import STRATEGIES
 from gpupool.planning.tables import Table, listed, refusal
 
@@ -108,13 +107,13 @@ def _one_type_per_name(manifest: Manifest) -> Manifest:
     return replace(
         manifest,
         parameters=with_floats(manifest.parameters, floats),
-        parameter_sets=tuple(with_floats(each, floats) for each in manifest.parameter_sets),
+        parameter_sets=sets_with_floats(manifest.parameter_sets, floats),
         units=tuple(replace(unit, parameters=with_floats(unit.parameters, floats)) for unit in manifest.units),
     )
 
 
 def _bounded(manifest: Manifest) -> Manifest:
-    """The stored form travels in rows of jobs and packages."""
-    if len(json.dumps(manifest_to_dict(manifest), ensure_ascii=False).encode()) > MAX_STORED_BYTES:
+    """The stored form travels in the row of a package."""
+    if written_bytes(manifest_to_dict(manifest)) > MAX_STORED_BYTES:
         raise refusal("", f"it takes more than {MAX_STORED_BYTES} bytes written out; use fewer or shorter parameters.")
     return manifest

@@ -1,11 +1,13 @@
 """Hyper-parameters: names, scalar values, one numeric type per name, and a job's overrides."""
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpupool.errors import ValidationFailed
+from gpupool.planning.limits import MAX_PARAMETERS_BYTES
 from gpupool.planning.tables import Table, advice, pointed, refusal, shown, text_problem, type_name
 from gpupool.units.model import ParameterValue
 
@@ -14,6 +16,7 @@ Parameters = dict[str, ParameterValue]
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 NAME_RULE = "must start with a letter and hold at most 64 letters, digits, '_' and '-'"
 MAX_PARAMETERS = 100
+_TOO_LONG = f"takes more than {MAX_PARAMETERS_BYTES} bytes written out; use fewer or shorter parameters"
 _WHOLE_LIMIT = 2**63
 # Storage keeps numbers as decimals with a bounded exponent.
 _LARGEST, _SMALLEST = 1e100, 1e-100
@@ -43,7 +46,15 @@ def read_parameters(table: Table | None, defaults: Mapping[str, ParameterValue] 
         problem = _name_problem(name) or value_problem(value) or _kind_problem(value, (defaults or {}).get(name, value))
         if problem:
             raise table.refuse(name, f"{problem}.")
-    return {name: _without_negative_zero(value) for name, value in table.values.items()}
+    found = {name: _without_negative_zero(value) for name, value in table.values.items()}
+    if written_bytes(found) > MAX_PARAMETERS_BYTES:
+        raise refusal(table.pointer, f"{table.title} {_TOO_LONG}.")
+    return found
+
+
+def written_bytes(value: object) -> int:
+    """How much ``value`` takes as JSON. A row's own encoding takes no more."""
+    return len(json.dumps(value, ensure_ascii=False).encode())
 
 
 def float_names(groups: Iterable[Mapping[str, ParameterValue]]) -> frozenset[str]:
@@ -67,7 +78,11 @@ def override(defaults: Mapping[str, ParameterValue], wishes: Mapping[str, Any]) 
         if problem:
             raise ValidationFailed(f"The parameter {shown(name)} {problem}.", field=field)
     floats = float_names([defaults])
-    return {name: _without_negative_zero(value) for name, value in with_floats({**defaults, **wishes}, floats).items()}
+    settled = {name: _without_negative_zero(value) for name, value in with_floats({**defaults, **wishes}, floats).items()}
+    if written_bytes(settled) > MAX_PARAMETERS_BYTES:
+        message = f"Together with the package's [parameters] this {_TOO_LONG}."
+        raise ValidationFailed(message, field="/parameters")
+    return settled
 
 
 def merged(*groups: Mapping[str, ParameterValue]) -> Parameters:

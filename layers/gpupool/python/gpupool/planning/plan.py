@@ -1,12 +1,12 @@
 """From a manifest and a job's wishes to a priced DAG in topological order. The same input always makes the same plan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from gpupool.errors import ValidationFailed
 from gpupool.planning.limits import MAX_DISK_MB, MAX_RUNTIME_SECONDS, MAX_UNITS, MAX_VRAM_MB, MIN_DISK_MB
-from gpupool.planning.model import Manifest, Plan, PlannedUnit, PlanRequest
+from gpupool.planning.model import Manifest, Plan, PlannedUnit, PlannedUnits, PlanRequest
 from gpupool.planning.parameters import override
 from gpupool.planning.pricing import capability_for, credits_max
 from gpupool.planning.stored import manifest_from_dict
@@ -53,8 +53,7 @@ def plan(manifest: Manifest, request: PlanRequest) -> Plan:
     if len(units) > MAX_UNITS:
         message = f"The job would have {len(units)} units; at most {MAX_UNITS} are possible. Split it into several jobs."
         raise ValidationFailed(message, field="/training_package_id")
-    check_order(units)
-    return Plan(manifest.strategy, tuple(_priced(unit) for unit in units))
+    return Plan(manifest.strategy, PlannedUnits(units.groups, lambda index: _priced(units[index])))
 
 
 def _check_request(request: PlanRequest) -> None:
@@ -68,11 +67,19 @@ def _check_request(request: PlanRequest) -> None:
             raise ValidationFailed(f"{name} must be between {low} and {high}, not {value}.", field=f"/{name}")
 
 
-def check_order(units: tuple[PlannedUnit, ...]) -> None:
-    """Holds strategies to their promise: indexes count from 0 and every need comes first. ValueError is a bug in a strategy."""
+def check_order(units: Sequence[PlannedUnit]) -> None:
+    """What strategies promise: indexes count from 0, every need comes first, dependents are the inverse of needs and names are
+    unique. ValueError is a bug in a strategy. Tests call this; over a large plan it would cost more than the planning.
+    """
+    dependents: list[list[int]] = [[] for _ in units]
     for at, unit in enumerate(units):
         if unit.index != at or any(not 0 <= need < at for need in unit.needs):
             raise ValueError(f"unit {unit.name!r} is planned as {at} but has index {unit.index} and needs {unit.needs}")
+        for need in unit.needs:
+            dependents[need].append(at)
+    wrong = [unit.name for unit, expected in zip(units, dependents, strict=True) if unit.dependents != tuple(expected)]
+    if wrong:
+        raise ValueError(f"the units {wrong} are planned with other dependents than those that need them")
     if len({unit.name for unit in units}) != len(units):
         raise ValueError("two planned units share a name")
 

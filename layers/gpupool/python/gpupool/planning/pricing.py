@@ -31,10 +31,10 @@ def quote(plan: Plan) -> Quote:
     """The most a job can cost: the sum of its units' ceilings, by class from the smallest up."""
     units = dict.fromkeys(CapabilityClass, 0)
     credits = dict.fromkeys(CapabilityClass, 0)
-    for unit in plan.units:
-        capability = capability_for(unit.required_vram_mb)
-        units[capability] += 1
-        credits[capability] += unit.credits_max
+    for group in plan.units.groups:
+        capability = capability_for(group.required_vram_mb)
+        units[capability] += group.count
+        credits[capability] += group.count * credits_max(capability, group.max_runtime_seconds)
     lines = tuple(QuoteLine(each.value, units[each], credits[each]) for each in CapabilityClass if units[each])
     return Quote(sum(credits.values()), lines)
 

@@ -1,15 +1,16 @@
-"""A manifest as plain JSON values, for the rows of packages and jobs.
+"""A manifest as plain JSON values, for the rows of packages.
 
 Storage has one number type and hands 1.0 back as 1. ``float_parameters`` names the parameters that are floats, so that a
 manifest comes back exactly as it was read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from gpupool.planning.model import Goal, Manifest, ManifestUnit, Strategy
+from gpupool.planning.model import Column, Goal, Manifest, ManifestUnit, ParameterSets, Strategy
 from gpupool.planning.parameters import float_names, with_floats
+from gpupool.units.model import ParameterValue
 from gpupool.wire.vocabulary import UnitKind
 
 _FLOATS = "float_parameters"
@@ -17,13 +18,25 @@ _FLOATS = "float_parameters"
 
 def floats_of(manifest: Manifest) -> frozenset[str]:
     """The parameters that hold a float anywhere in the manifest."""
-    return float_names([manifest.parameters, *manifest.parameter_sets, *(unit.parameters for unit in manifest.units)])
+    sets = manifest.parameter_sets
+    cells = ({column.name: value} for column in sets.grid for value in column.values)
+    return float_names([manifest.parameters, *cells, *sets.listed, *(unit.parameters for unit in manifest.units)])
+
+
+def sets_with_floats(sets: ParameterSets, floats: frozenset[str]) -> ParameterSets:
+    """``sets`` with whole numbers made floats where the name is in ``floats``."""
+    return ParameterSets(
+        grid=tuple(_column(each.name, each.values, floats) for each in sets.grid),
+        listed=tuple(with_floats(each, floats) for each in sets.listed),
+    )
 
 
 def manifest_to_dict(manifest: Manifest) -> dict[str, Any]:
     """Text, numbers, booleans, lists and string-keyed dictionaries only; what is None is left out."""
     row = _plain(manifest)
-    row["parameter_sets"] = [dict(each) for each in manifest.parameter_sets]
+    # Columns in a list: their order decides which set is the n-th, and a stored dictionary has none.
+    row["grid"] = [{"name": column.name, "values": list(column.values)} for column in manifest.parameter_sets.grid]
+    row["parameter_sets"] = [dict(each) for each in manifest.parameter_sets.listed]
     row["units"] = [_plain(unit) for unit in manifest.units]
     row[_FLOATS] = sorted(floats_of(manifest))
     return row
@@ -41,9 +54,16 @@ def manifest_from_dict(row: Mapping[str, Any]) -> Manifest:
         evaluate_entry=row.get("evaluate_entry"),
         objective=row.get("objective"),
         goal=Goal(row["goal"]) if "goal" in row else None,
-        parameter_sets=tuple(with_floats(each, floats) for each in row["parameter_sets"]),
+        parameter_sets=ParameterSets(
+            grid=tuple(_column(each["name"], each["values"], floats) for each in row.get("grid", ())),
+            listed=tuple(with_floats(each, floats) for each in row["parameter_sets"]),
+        ),
         units=tuple(_unit(each, floats) for each in row["units"]),
     )
+
+
+def _column(name: str, values: Iterable[ParameterValue], floats: frozenset[str]) -> Column:
+    return Column(name, tuple(with_floats({name: value}, floats)[name] for value in values))
 
 
 def _unit(row: Mapping[str, Any], floats: frozenset[str]) -> ManifestUnit:

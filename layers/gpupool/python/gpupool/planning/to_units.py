@@ -15,20 +15,16 @@ from gpupool.units.model import Pool, Unit, UnitStatus, Work
 _POOLS = {Sensitivity.PUBLIC: Pool.PUBLIC, Sensitivity.LOW_SENSITIVE: Pool.CONTROLLED}
 
 
-def units_of(plan: Plan, job: Job, now: datetime, *, start: int = 0, stop: int | None = None) -> tuple[Unit, ...]:
+def units_of(plan: Plan, job: Job, now: datetime, *, start: int, stop: int) -> tuple[Unit, ...]:
     """The job's units from index ``start`` to before ``stop``, all waiting; ids follow from job and index, so that planning
     twice names the same rows."""
     pool = pool_for(job.sensitivity)
-    dependents = dependents_of(plan)
 
     @cache
     def gathers_at(index: int) -> bool:
         return gathers(plan.units[index].needs)
 
-    return tuple(
-        _unit(unit, job, now, pool=pool, dependents=dependents[unit.index], gathers_at=gathers_at)
-        for unit in plan.units[start:stop]
-    )
+    return tuple(_unit(unit, job, now, pool=pool, gathers_at=gathers_at) for unit in plan.units[start:stop])
 
 
 def pool_for(sensitivity: Sensitivity) -> Pool:
@@ -39,18 +35,7 @@ def pool_for(sensitivity: Sensitivity) -> Pool:
     return _POOLS[sensitivity]
 
 
-def dependents_of(plan: Plan) -> tuple[tuple[int, ...], ...]:
-    """By unit index: the units that need it, in order."""
-    dependents: list[list[int]] = [[] for _ in plan.units]
-    for unit in plan.units:
-        for need in unit.needs:
-            dependents[need].append(unit.index)
-    return tuple(tuple(each) for each in dependents)
-
-
-def _unit(
-    unit: PlannedUnit, job: Job, now: datetime, *, pool: Pool, dependents: tuple[int, ...], gathers_at: Callable[[int], bool]
-) -> Unit:
+def _unit(unit: PlannedUnit, job: Job, now: datetime, *, pool: Pool, gathers_at: Callable[[int], bool]) -> Unit:
     return Unit(
         id=unit_id(job.id, unit.index),
         job_id=job.id,
@@ -62,8 +47,8 @@ def _unit(
         capability=capability_for(unit.required_vram_mb),
         work=_work(unit),
         needs=unit.needs,
-        dependents=tuple(index for index in dependents if not gathers_at(index)),
-        gathered_by=tuple(index for index in dependents if gathers_at(index)),
+        dependents=tuple(index for index in unit.dependents if not gathers_at(index)),
+        gathered_by=tuple(index for index in unit.dependents if gathers_at(index)),
         open_needs=first_open_needs(unit.needs),
         credits_max=unit.credits_max,
         created_at=now,

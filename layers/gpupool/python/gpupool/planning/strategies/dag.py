@@ -4,10 +4,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from gpupool.planning.graph import cycle_in, in_order
-from gpupool.planning.limits import MAX_DISK_MB, MAX_NEEDS, MAX_RUNTIME_SECONDS, MAX_UNITS, MAX_VRAM_MB, MIN_DISK_MB
-from gpupool.planning.model import Manifest, ManifestUnit, PlannedUnit, PlanRequest
+from gpupool.planning.limits import MAX_DISK_MB, MAX_RUNTIME_SECONDS, MAX_UNITS, MAX_VRAM_MB, MIN_DISK_MB
+from gpupool.planning.model import Manifest, ManifestUnit, PlannedUnit, PlannedUnits, PlanRequest
 from gpupool.planning.parameters import NAME, NAME_RULE, merged, read_parameters
-from gpupool.planning.strategies.base import StrategyRules
+from gpupool.planning.strategies.base import StrategyRules, written_out
 from gpupool.planning.tables import Table, advice, pointed, refusal, shown
 from gpupool.wire.vocabulary import UnitKind, UnitRole
 
@@ -16,12 +16,12 @@ _RESERVED = "training"
 _UNIT_KEYS = ("name", "entry", "needs", "kind", "parameters", "required_vram_mb", "required_disk_mb", "max_runtime_seconds")
 
 
-def plan(manifest: Manifest, request: PlanRequest) -> tuple[PlannedUnit, ...]:
+def plan(manifest: Manifest, request: PlanRequest) -> PlannedUnits:
     """In topological order; units that may come in any order keep the order in which they are written."""
     written = {unit.name: unit for unit in manifest.units}
     order = in_order({unit.name: unit.needs for unit in manifest.units})
     index = {name: at for at, name in enumerate(order)}
-    return tuple(_planned(written[name], index, manifest, request) for name in order)
+    return written_out([_planned(written[name], index, manifest, request) for name in order])
 
 
 def _planned(unit: ManifestUnit, index: dict[str, int], manifest: Manifest, request: PlanRequest) -> PlannedUnit:
@@ -33,6 +33,7 @@ def _planned(unit: ManifestUnit, index: dict[str, int], manifest: Manifest, requ
         role=UnitRole.RUN,
         kind=unit.kind,
         needs=tuple(sorted(index[need] for need in unit.needs)),
+        dependents=(),
         entry=unit.entry,
         parameters=merged(manifest.parameters, unit.parameters),
         args=(),
@@ -79,7 +80,7 @@ def _unit(table: Table, manifest: Manifest, names: Collection[str]) -> ManifestU
         name=name,
         entry=entry,
         kind=kind,
-        needs=table.texts("needs", most=MAX_NEEDS),
+        needs=table.texts("needs", most=MAX_UNITS),
         parameters=read_parameters(table.table("parameters"), manifest.parameters),
         required_vram_mb=vram,
         required_disk_mb=table.whole("required_disk_mb", MIN_DISK_MB, MAX_DISK_MB),
@@ -99,19 +100,20 @@ def _check_names(units: tuple[ManifestUnit, ...]) -> None:
 def _check_needs(units: tuple[ManifestUnit, ...]) -> None:
     known = {unit.name for unit in units}
     for at, unit in enumerate(units):
-        for number in range(len(unit.needs)):
-            problem = _need_problem(unit, number, known)
+        before: set[str] = set()
+        for number, need in enumerate(unit.needs):
+            problem = _need_problem(unit, need, before, known)
+            before.add(need)
             if problem:
                 raise refusal(pointed(f"/units/{at}/needs", number), f"the unit {shown(unit.name)} {problem}")
 
 
-def _need_problem(unit: ManifestUnit, number: int, known: Collection[str]) -> str | None:
-    need = unit.needs[number]
+def _need_problem(unit: ManifestUnit, need: str, before: Collection[str], known: Collection[str]) -> str | None:
     if need == unit.name:
         return "needs itself; remove that need."
     if need not in known:
         return f"needs {shown(need)}, which is no unit. {advice(need, set(known) - {unit.name})}"
-    return f"needs {shown(need)} twice; remove one." if need in unit.needs[:number] else None
+    return f"needs {shown(need)} twice; remove one." if need in before else None
 
 
 def _check_cycles(units: tuple[ManifestUnit, ...]) -> None:
