@@ -110,7 +110,7 @@ class ControlPlane:
         return self._post("/credentials", request, CredentialsResponse)
 
     def claim(self, unit_id: str, doorway: Doorway) -> UnitGrant:
-        grant = self._post(f"{_unit(unit_id)}/claim", ClaimRequest(doorway=doorway), UnitGrant)
+        grant = self._post(f"{_unit(unit_id)}/claim", ClaimRequest(doorway=doorway, pages=True), UnitGrant)
         if grant.unit_id != unit_id:
             raise RefusedError("the grant is for another unit than the one asked for")
         return grant
@@ -123,7 +123,7 @@ class ControlPlane:
         return self._post("/heartbeat", request, HeartbeatResponse)
 
     def inputs(self, unit_id: str, request: InputsRequest) -> InputsResponse:
-        """The grant's inputs again, with URLs that live from now on."""
+        """Inputs with URLs that live from now on."""
         return self._post(f"{_unit(unit_id)}/inputs", request, InputsResponse)
 
     def outputs(self, unit_id: str, request: OutputsRequest) -> OutputsResponse:

@@ -104,8 +104,9 @@ def _work_and_report(unit: UnitInHand, tools: Tools) -> None:
 def _work(unit: UnitInHand, tools: Tools) -> None:
     _prepare_folder(unit)
     unit.open_log()
-    with tools.cache.holding(InputUrls(unit, tools.inputs)) as holding:
-        inputs = fetch_inputs(unit, holding)
+    urls = InputUrls(unit, tools.inputs)
+    with tools.cache.holding(urls) as holding:
+        inputs = fetch_inputs(unit, holding, urls)
         inputs = build_environment(unit, inputs, tools.environments)
         outcome = run_in_sandbox(unit, inputs, tools.sandbox)
     outputs = collect(unit, outcome.artifacts)

@@ -12,6 +12,7 @@ from node_agent.capabilities import BYTES_PER_MB, memory_bytes
 from node_agent.environments import EnvironmentAbandonedError, EnvironmentFailedError, Environments
 from node_agent.errors import AbandonedError, UnitFailedError
 from node_agent.in_hand import Stage, UnitInHand
+from node_agent.input_urls import InputUrls
 from node_agent.sandbox import (
     Limits,
     NeedFile,
@@ -22,6 +23,7 @@ from node_agent.sandbox import (
     UnitOutcome,
     UnitSpec,
 )
+from node_agent.selection import Selection, Trial, select
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +44,15 @@ class Inputs:
     spec: UnitSpec
 
 
-def fetch_inputs(unit: UnitInHand, holding: Holding) -> Inputs:
+def fetch_inputs(unit: UnitInHand, holding: Holding, urls: InputUrls) -> Inputs:
     """Bring everything that the unit reads. Raises ``UnitFailedError`` (INPUT_*), ``AbandonedError`` or ``LeaseLostError``."""
     unit.enter(Stage.FETCHING)
     grant = unit.grant
     package = holding.fetch(grant.package, stop=unit.abandoned)
     # The dataset is the largest as a rule, so what comes before it arrives while the URLs are young.
-    needs = tuple(_fetch_need(need, unit=unit, holding=holding) for need in grant.needs)
+    selection = _select(unit, urls) if grant.role is UnitRole.SELECT else None
+    pages = urls.pages() if selection is None else [urls.named(selection.unit_ids)]
+    needs = tuple(_fetch_need(need, unit=unit, holding=holding) for page in pages for need in page)
     dataset = holding.fetch(grant.dataset.download, stop=unit.abandoned) if grant.role in _READS_DATASET else None
     root = unit.folder / "sandbox"
     root.mkdir(mode=0o700)
@@ -62,9 +66,18 @@ def fetch_inputs(unit: UnitInHand, holding: Holding) -> Inputs:
         dataset_name=grant.dataset.name,
         dataset_content_type=grant.dataset.content_type,
         needs=needs,
+        selection=selection.document if selection else None,
         has_gpu=grant.required_vram_mb > 0,
     )
     return Inputs(files=UnitFiles(root=root, package=package, dataset=dataset), spec=spec)
+
+
+def _select(unit: UnitInHand, urls: InputUrls) -> Selection:
+    """Every lane's measure is listed before any file is fetched, and then one lane's files only."""
+    trials = [
+        Trial(need.unit_id, need.unit_name, need.role, need.measured) for page in urls.pages(outputs=False) for need in page
+    ]
+    return select(trials, objective=unit.grant.objective or "", goal=unit.grant.goal)
 
 
 def _fetch_need(need: wire.NeedInput, *, unit: UnitInHand, holding: Holding) -> NeedInput:

@@ -1,4 +1,4 @@
-"""What earlier units measured, and the final model folder that package and select make of one lane of them."""
+"""The final model folder that package and select make of one lane of earlier units."""
 
 import hashlib
 import json
@@ -20,23 +20,15 @@ MANIFEST = "MANIFEST.json"
 class Lane:
     """A train unit and the units that judged it; ``metrics`` are its last values, a later unit's over an earlier's."""
 
-    name: str
     needs: tuple[Need, ...]
     metrics: dict[str, float]
 
 
-def lanes_of(needs: Iterable[Need], folders: Folders) -> list[Lane]:
-    """Groups ``train_000`` with ``evaluate_000``: what follows the role in the name is the lane."""
-    grouped: dict[str, list[Need]] = {}
-    for need in needs:
-        lane = need.unit_name.removeprefix(need.role).strip("_-")
-        grouped.setdefault(lane, []).append(need)
+def lane_of(needs: Iterable[Need], folders: Folders) -> Lane:
+    """The needs in the order in which they ran."""
     order = {"train": 0, "run": 1, "evaluate": 2}
-    lanes = []
-    for name, members in sorted(grouped.items()):
-        members.sort(key=lambda need: (order.get(need.role, 3), need.unit_name))
-        lanes.append(Lane(name or members[0].unit_name, tuple(members), _measured(members, folders)))
-    return lanes
+    members = tuple(sorted(needs, key=lambda need: (order.get(need.role, 3), need.unit_name)))
+    return Lane(members, _measured(members, folders))
 
 
 def _measured(needs: Iterable[Need], folders: Folders) -> dict[str, float]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from . import inputs
 from .child import Control, run_entry
-from .failure import NO_MODEL, PACKAGE_INVALID, SCRIPT_FAILED, UnitFailedError
+from .failure import NO_MODEL, PACKAGE_INVALID, UnitFailedError
 from .folders import Folders
-from .lanes import Lane, assemble_model, describe, lanes_of, write_json
+from .lanes import Lane, assemble_model, describe, lane_of, write_json
 from .metrics import read_lines
 from .pack import regular_files
 from .sagemaker import arguments, count_gpus, environment
@@ -49,40 +49,27 @@ def _prepare(stage: Stage) -> Records:
 
 def _package(stage: Stage) -> Records:
     """Makes one model folder of everything the needed units yielded."""
-    inputs.place_needs(stage.spec, stage.folders)
-    lanes = lanes_of(stage.spec.needs, stage.folders)
-    merged = Lane(
-        name="final",
-        needs=tuple(need for lane in lanes for need in lane.needs),
-        metrics={name: value for lane in lanes for name, value in lane.metrics.items()},
-    )
-    assemble_model(merged, stage.folders)
+    lane = _assembled(stage)
     print(f"packaged {len(regular_files(stage.folders.model))} files", flush=True)
-    return [dict(merged.metrics)]
+    return [dict(lane.metrics)]
 
 
 def _select(stage: Stage) -> Records:
-    """Picks the lane with the best last value of the objective; its model becomes the job's."""
-    spec, folders = stage.spec, stage.folders
-    inputs.place_needs(spec, folders)
-    objective = spec.objective or ""
-    lanes = lanes_of(spec.needs, folders)
-    best = choose(lanes, objective=objective, goal=spec.goal or "maximize")
-    assemble_model(best, folders)
-    table = [{"lane": lane.name, "units": [need.unit_name for need in lane.needs], "metrics": lane.metrics} for lane in lanes]
-    selection = {"objective": objective, "goal": spec.goal, "selected": best.name, "lanes": table}
-    write_json(folders.output_data / "selection.json", selection)
-    print(f"selected {best.name}: {objective} = {best.metrics[objective]}", flush=True)
+    """Makes the best lane's model the job's. The agent chose the lane, and brought nothing of the others."""
+    best = _assembled(stage)
+    selection = stage.spec.selection or {}
+    write_json(stage.folders.output_data / "selection.json", selection)
+    objective = stage.spec.objective or ""
+    print(f"selected {selection.get('selected')}: {objective} = {best.metrics.get(objective)}", flush=True)
     return [dict(best.metrics)]
 
 
-def choose(lanes: list[Lane], *, objective: str, goal: str) -> Lane:
-    """The best lane; the first of equals. Raises UnitFailedError when no lane measured ``objective``."""
-    measured = [lane for lane in lanes if objective in lane.metrics]
-    if not measured:
-        raise UnitFailedError(SCRIPT_FAILED, f"No unit of the sweep reported the metric {objective!r}.")
-    sign = -1 if goal == "minimize" else 1
-    return max(measured, key=lambda lane: sign * lane.metrics[objective])
+def _assembled(stage: Stage) -> Lane:
+    """The needed units, of which the model folder is made."""
+    inputs.place_needs(stage.spec, stage.folders)
+    lane = lane_of(stage.spec.needs, stage.folders)
+    assemble_model(lane, stage.folders)
+    return lane
 
 
 def _script(stage: Stage) -> Records:

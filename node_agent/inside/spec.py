@@ -39,6 +39,7 @@ class Spec:
     dataset_content_type: str
     has_dataset: bool
     needs: tuple[Need, ...]
+    selection: dict[str, object] | None
     has_gpu: bool
     python: str
     bounds: Bounds

@@ -42,6 +42,8 @@ class UnitSpec:
     dataset_name: str = "dataset"
     dataset_content_type: str = "application/octet-stream"
     needs: tuple[NeedInput, ...] = ()
+    # Of the role select: what its needs, the best lane, were chosen from.
+    selection: Mapping[str, object] | None = None
     has_gpu: bool = False
 
 

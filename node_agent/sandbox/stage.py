@@ -88,6 +88,7 @@ def unit_document(spec: UnitSpec, files: UnitFiles, *, limits: Limits, python: P
             {"unit_name": need.unit_name, "role": need.role.value, "files": [file.name for file in need.files]}
             for need in spec.needs
         ],
+        "selection": None if spec.selection is None else dict(spec.selection),
         "has_gpu": spec.has_gpu,
         "python": str(files.environment / "bin" / "python") if files.environment else str(python),
         "bounds": {

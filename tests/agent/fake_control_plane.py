@@ -62,6 +62,8 @@ class FakeControlPlane:
         self.reported: list[dict[str, Any]] = []
         self.troubles: dict[str, list[Trouble]] = {}
         self.unreachable = False
+        self.needs_per_page = 50
+        self.listed: list[wire.InputsRequest] = []
         self.url_uses: int | None = None  # a URL is refused once the store was called so often since it was made
         self._store_calls = 0
         self._messages: dict[str, list[tuple[str, str]]] = {}
@@ -229,16 +231,29 @@ class FakeControlPlane:
                 wall_seconds=600, memory_mb=1000, disk_mb=1000, processes=50, log_bytes=100_000, output_bytes=1_000_000
             ),
         }
-        grant = wire.UnitGrant(**{**values, **unit.fields})
-        return grant.model_copy(update=dict(self._fresh_inputs(grant)))
+        whole = wire.UnitGrant(**{**values, **unit.fields})
+        lease = wire.Lease(attempt=1, lease_token="")
+        first = wire.InputsRequest(lease=lease, outputs=unit.role is not UnitRole.SELECT)
+        return whole.model_copy(update=dict(self._page(whole, first)))
 
     def _inputs(self, unit: FakeUnit, request: dict[str, Any]) -> Answer:
-        if not holds(unit, wire.InputsRequest.model_validate(request).lease):
+        asked = wire.InputsRequest.model_validate(request)
+        if not holds(unit, asked.lease):
             return refusal(409, NodeErrorCode.LEASE_LOST)
-        return Answer.of(self._fresh_inputs(self.grant(unit)))
+        self.listed.append(asked)
+        whole = self.grant(unit).model_copy(update={"needs": unit.fields.get("needs", [])})
+        return Answer.of(self._page(whole, asked))
 
-    def _fresh_inputs(self, grant: wire.UnitGrant) -> wire.InputsResponse:
-        document = {name: grant.model_dump()[name] for name in wire.InputsResponse.model_fields}
+    def _page(self, whole: wire.UnitGrant, asked: wire.InputsRequest) -> wire.InputsResponse:
+        start = int(asked.cursor or 0)
+        stop = start + self.needs_per_page
+        needs, more = whole.needs[start:stop], str(stop) if stop < len(whole.needs) else None
+        if asked.only is not None:
+            needs, more = [need for need in whole.needs if need.unit_id in asked.only], None
+        if not asked.outputs:
+            needs = [need.model_copy(update={"outputs": []}) for need in needs]
+        document = whole.model_copy(update={"needs": needs, "more_needs": more}).model_dump()
+        document = {name: document[name] for name in wire.InputsResponse.model_fields}
         outputs = [output["download"] for need in document["needs"] for output in need["outputs"]]
         for download in (document["package"], document["dataset"]["download"], *outputs):
             download["url"] = self._fresh(download["url"])

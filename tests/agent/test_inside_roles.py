@@ -13,9 +13,8 @@ import pytest
 from node_agent.inside.__main__ import work
 from node_agent.inside.child import Control, kill_everyone_else
 from node_agent.inside.folders import Folders
-from node_agent.inside.lanes import Lane
 from node_agent.inside.pack import pack_folder
-from node_agent.inside.roles import Stage, choose
+from node_agent.inside.roles import Stage
 from node_agent.inside.sagemaker import arguments, environment
 from node_agent.inside.spec import Bounds, Need, Spec
 
@@ -34,6 +33,7 @@ def a_spec(role: str = "train", **changes: object) -> Spec:
         "dataset_content_type": "application/octet-stream",
         "has_dataset": False,
         "needs": (),
+        "selection": None,
         "has_gpu": False,
         "python": sys.executable,
         "bounds": _BOUNDS,
@@ -202,32 +202,21 @@ def test_package_without_a_model_fails(folders: Folders) -> None:
     assert result["code"] == "NO_MODEL"
 
 
-@pytest.mark.parametrize(("goal", "winner"), [("maximize", "b"), ("minimize", "a")])
-def test_select_takes_the_model_of_the_best_lane(folders: Folders, goal: str, winner: str) -> None:
-    for index, (model, value) in enumerate((("a", 0.1), ("b", 0.9), ("c", 0.5))):
-        _write_need(folders, f"train_00{index}", model={"m": model}, metrics='{"accuracy": 9}\n')
-        _write_need(folders, f"evaluate_00{index}", metrics=f'{{"accuracy": 5}}\n{{"accuracy": {value}}}\n')
-    needs = tuple(Need(f"train_00{index}", "train", ("model.tar.gz", "metrics.jsonl")) for index in range(3))
-    needs += tuple(Need(f"evaluate_00{index}", "evaluate", ("metrics.jsonl",)) for index in range(3))
-    result = run(a_spec("select", objective="accuracy", goal=goal, needs=needs), folders)
+def test_select_makes_the_chosen_lanes_model_the_jobs(folders: Folders) -> None:
+    _write_need(folders, "train_001", model={"m": "b"}, metrics='{"accuracy": 9, "loss": 1}\n')
+    _write_need(folders, "evaluate_001", metrics='{"accuracy": 5}\n{"accuracy": 0.9}\n')
+    needs = (
+        Need("evaluate_001", "evaluate", ("metrics.jsonl",)),
+        Need("train_001", "train", ("model.tar.gz", "metrics.jsonl")),
+    )
+    selection = {"selected": "001", "lanes": [{"lane": "000"}, {"lane": "001"}]}
+    result = run(a_spec("select", objective="accuracy", goal="maximize", needs=needs, selection=selection), folders)
     assert result["status"] == "succeeded", result
-    assert _unpacked(folders.outbox / "model.tar.gz")["m"] == winner
-    selection = json.loads(_unpacked(folders.outbox / "output.tar.gz")["selection.json"])
-    assert [lane["metrics"]["accuracy"] for lane in selection["lanes"]] == [0.1, 0.9, 0.5]
-    assert selection["selected"] == {"a": "000", "b": "001"}[winner]
-
-
-def test_select_needs_the_objective_from_somebody(folders: Folders) -> None:
-    _write_need(folders, "train_000", model={"m": "m"}, metrics='{"loss": 1}\n')
-    needs = (Need("train_000", "train", ("model.tar.gz", "metrics.jsonl")),)
-    result = run(a_spec("select", objective="accuracy", needs=needs), folders)
-    assert result["code"] == "SCRIPT_FAILED"
-    assert "accuracy" in str(result["message"])
-
-
-def test_of_equal_lanes_the_first_is_chosen() -> None:
-    lanes = [Lane("a", (), {"x": 1.0}), Lane("b", (), {"x": 1.0}), Lane("c", (), {})]
-    assert choose(lanes, objective="x", goal="maximize").name == "a"
+    assert result["metrics"] == {"accuracy": 0.9, "loss": 1}
+    model = _unpacked(folders.outbox / "model.tar.gz")
+    assert model["m"] == "b"
+    assert [unit["name"] for unit in json.loads(model["MANIFEST.json"])["units"]] == ["train_001", "evaluate_001"]
+    assert json.loads(_unpacked(folders.outbox / "output.tar.gz")["selection.json"]) == selection
 
 
 def test_packing_twice_gives_the_same_bytes(tmp_path: Path) -> None:

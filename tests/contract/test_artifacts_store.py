@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gpupool.ids import artifact_id
 from tests.contract.both import Stores, opened
 from tests.factories import a_unit, an_artifact
 from tests.support.work import JOB_ID
@@ -34,6 +35,16 @@ def test_what_a_unit_left_is_found_by_the_unit(stores: Stores) -> None:
     shelve(stores, 10, "c")
     assert [artifact.name for artifact in stores.artifacts.of_unit(a_unit(1).id)] == ["a", "b"]
     assert stores.artifacts.of_unit(a_unit(2).id) == ()
+
+
+def test_what_several_units_left_is_found_at_once(stores: Stores) -> None:
+    for index in (0, 1, 2, 10, 3):
+        shelve(stores, index, f"b{index}", "a")
+    found = stores.artifacts.of_units(a_unit(1).id, a_unit(3).id)
+    assert [artifact.id for artifact in found] == [
+        artifact_id(a_unit(index).id, name) for index in (1, 2, 3) for name in ("a", f"b{index}")
+    ]
+    assert stores.artifacts.of_units(a_unit(4).id, a_unit(9).id) == ()
 
 
 @pytest.mark.parametrize(("limit", "sizes"), [(1, [1, 1, 1]), (2, [2, 1]), (3, [3]), (10, [3])])

@@ -9,6 +9,7 @@ import pytest
 from gpupool.wire.vocabulary import UnitRole
 from node_agent.sandbox import NeedFile, NeedInput, OutcomeStatus, UnitFiles, UnitOutcome, UnitSpec
 from node_agent.sandbox.bubblewrap import BubblewrapSandbox
+from node_agent.selection import Trial, select
 from tests.sandbox.lab import ROOMY, package_of
 
 pytestmark = pytest.mark.sandbox
@@ -97,8 +98,10 @@ def test_prepare_train_evaluate_package(line: Line) -> None:
 def test_sweep_and_select(line: Line) -> None:
     for index, loss in enumerate((0.5, 0.1, 0.9)):
         line.run(f"train_{index:03d}", UnitRole.TRAIN, entry="train.py", parameters={"loss": loss})
-    lanes = tuple(line.outcomes)
-    selected = line.run("select", UnitRole.SELECT, needs=lanes, objective="loss", goal="minimize")
+    trials = [Trial(name, name, UnitRole.TRAIN, outcome.metrics["loss"]) for name, outcome in line.outcomes.items()]
+    chosen = select(trials, objective="loss", goal="minimize")
+    wishes = {"objective": "loss", "goal": "minimize", "selection": chosen.document}
+    selected = line.run("select", UnitRole.SELECT, needs=tuple(chosen.unit_ids), **wishes)
     assert selected.metrics == {"loss": 0.1}
     assert json.loads(_content(selected, "output.tar.gz")["selection.json"])["selected"] == "001"
     assert json.loads(_content(selected, "model.tar.gz")["MANIFEST.json"])["units"][0]["name"] == "train_001"

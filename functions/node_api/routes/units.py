@@ -24,7 +24,7 @@ UnitId = Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}\.[0-9]{5}$")]
 
 @router.post("/claim")
 async def claim(unit_id: UnitId, request: ClaimRequest, caller: CallerDep) -> UnitGrant:
-    return caller.core.leases.claim(caller.worker, unit_id, request.doorway)
+    return caller.core.leases.claim(caller.worker, unit_id, request.doorway, pages=request.pages)
 
 
 @router.post("/decline", status_code=204)
@@ -35,7 +35,7 @@ async def decline(request: ClaimRequest, caller: CallerDep) -> None:
 
 @router.post("/inputs")
 async def inputs(unit_id: UnitId, request: InputsRequest, caller: CallerDep) -> InputsResponse:
-    """For a download that outlives its URL."""
+    """For a download that outlives its URL, and for needs beyond the grant's first page."""
     return caller.core.leases.inputs(caller.worker, unit_id, request)
 
 

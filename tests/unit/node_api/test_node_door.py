@@ -26,12 +26,13 @@ FILE = {"name": "model.tar.gz", "kind": "model", "size_bytes": len(BODY), "sha25
 class Door:
     """The door, the platform behind it, and one queued unit whose bell has rung."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, needs: int = 0) -> None:
         self.clock = FixedClock()
         self.ports = MemoryPorts(clock=self.clock)
         self.core = build_node_core(self.ports)
         self.client = AsgiClient(create_app(lambda: self.core))
-        self.unit = a_unit()
+        self.unit = a_unit(needs, needs=tuple(range(needs)))
+        self.ports.units.add_all(tuple(a_unit(index, status=UnitStatus.COMPLETED) for index in range(needs)))
         self.ports.jobs.write(a_job())
         self.ports.units.add_all((self.unit,))
         self.url = self.ports.queue_urls.by_name["public-cpu"]
@@ -75,12 +76,15 @@ class Machine:
     def unit(self, what: str, body: dict[str, Any]) -> httpx.Response:
         return self.post(f"/units/{self.door.unit.id}/{what}", body)
 
+    def grant(self, **more: Any) -> dict[str, Any]:
+        answer = self.unit("claim", {"doorway": self.door.doorway(), **more})
+        assert answer.status_code == 200, answer.text
+        grant: dict[str, Any] = answer.json()
+        return grant
+
     def claim(self) -> dict[str, Any]:
         """The lease of a claim that succeeds."""
-        answer = self.unit("claim", {"doorway": self.door.doorway()})
-        assert answer.status_code == 200, answer.text
-        grant = answer.json()
-        return {"attempt": grant["attempt"], "lease_token": grant["lease_token"]}
+        return lease_in(self.grant())
 
     def upload(self, lease: dict[str, Any]) -> None:
         answer = self.unit("outputs", {"lease": lease, "files": [FILE]})
@@ -90,6 +94,10 @@ class Machine:
 
     def complete(self, lease: dict[str, Any]) -> httpx.Response:
         return self.unit("complete", {"lease": lease, "outputs": [FILE], "runtime_seconds": 5})
+
+
+def lease_in(grant: dict[str, Any]) -> dict[str, Any]:
+    return {"attempt": grant["attempt"], "lease_token": grant["lease_token"]}
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
@@ -223,6 +231,43 @@ def test_the_holder_gets_fresh_links_to_its_inputs() -> None:
     assert answer.json()["dataset"]["name"] == "dataset.zip"
     assert answer.json()["package"]["sha256"] == "a" * 64
     assert answer.json()["needs"] == []
+
+
+def test_needs_beyond_the_first_page_are_asked_for() -> None:
+    machine = Door(needs=60).pair()
+
+    grant = machine.grant(pages=True)
+    rest = machine.unit("inputs", {"lease": lease_in(grant), "cursor": grant["more_needs"]}).json()
+    named = machine.unit("inputs", {"lease": lease_in(grant), "only": [a_unit(3).id]}).json()
+    again = machine.unit("inputs", {"lease": lease_in(grant)}).json()
+
+    names = [need["unit_name"] for need in grant["needs"] + rest["needs"]]
+    assert names == [f"train_{index:03d}" for index in range(60)]
+    assert (len(grant["needs"]), rest["more_needs"]) == (50, None)
+    assert [need["unit_id"] for need in named["needs"]] == [a_unit(3).id]
+    assert (again["needs"], again["more_needs"]) == (grant["needs"], grant["more_needs"])
+
+
+def test_an_agent_that_knows_no_pages_gets_no_unit_with_more_than_one() -> None:
+    door = Door(needs=51)
+
+    assert refusal(door.pair().unit("claim", {"doorway": door.doorway()})) == (409, "UNIT_NOT_SUITABLE")
+
+    door.clock.advance(5)
+    assert door.pair().grant(pages=True)["attempt"] == 1
+
+
+def test_an_agent_that_knows_no_pages_gets_everything_that_fits_one() -> None:
+    grant = Door(needs=50).pair().grant()
+
+    assert (len(grant["needs"]), grant["more_needs"]) == (50, None)
+
+
+@pytest.mark.parametrize("wish", [{"cursor": "-1"}, {"cursor": "x"}, {"only": ["../x"]}, {"only": [a_unit().id] * 51}])
+def test_a_wish_for_inputs_that_no_agent_has(wish: dict[str, Any]) -> None:
+    machine = Door().pair()
+
+    assert refusal(machine.unit("inputs", {"lease": machine.claim(), **wish})) == (400, "VALIDATION_FAILED")
 
 
 @pytest.mark.parametrize("code", ["PLANNING_FAILED", "DISPATCH_FAILED", "LEASE_EXPIRED", "NO_SUCH_CODE"])

@@ -49,6 +49,16 @@ class DynamoArtifactStore:
         )
         return tuple(_artifact_from(item) for item in answer["Items"])
 
+    def of_units(self, first_id: str, last_id: str) -> tuple[Artifact, ...]:
+        # What follows a unit's id begins with a dot, and the character after the dot is the slash.
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="job_id = :job AND artifact_id BETWEEN :first AND :last",
+            ExpressionAttributeValues=to_item({":job": job_of(first_id), ":first": f"{first_id}.", ":last": f"{last_id}/"}),
+            ConsistentRead=True,
+        )
+        return tuple(_artifact_from(item) for page in pages for item in page["Items"])
+
     def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Artifact]:
         query = {
             "TableName": self._table,

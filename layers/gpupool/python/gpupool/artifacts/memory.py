@@ -16,6 +16,9 @@ class MemoryArtifactStore:
     def of_unit(self, unit_id: str) -> tuple[Artifact, ...]:
         return tuple(artifact for artifact in self._sorted(job_of(unit_id)) if artifact.unit_id == unit_id)
 
+    def of_units(self, first_id: str, last_id: str) -> tuple[Artifact, ...]:
+        return tuple(artifact for artifact in self._sorted(job_of(first_id)) if first_id <= artifact.unit_id <= last_id)
+
     def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Artifact]:
         after = key["artifact_id"] if key else ""
         rows = [artifact for artifact in self._sorted(job_id) if artifact.id > after]

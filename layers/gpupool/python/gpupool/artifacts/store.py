@@ -11,5 +11,8 @@ class ArtifactStore(Protocol):
 
     def of_unit(self, unit_id: str) -> tuple[Artifact, ...]: ...
 
+    def of_units(self, first_id: str, last_id: str) -> tuple[Artifact, ...]:
+        """What the units of one job from ``first_id`` to ``last_id`` left, by unit and name."""
+
     def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Artifact]:
         """A job's artifacts, by unit and name."""

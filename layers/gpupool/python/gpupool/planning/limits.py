@@ -4,6 +4,8 @@ from gpupool.wire.vocabulary import VRAM_FLOOR_MB
 
 # Ids of units count with five digits, so that they sort as the units come.
 MAX_UNITS = 100_000
+# Needs that a dag may write for one unit. A node mounts each of their files on its own, and the sandbox takes 9,000 words.
+MAX_NEEDS = 500
 MAX_VRAM_MB = max(VRAM_FLOOR_MB.values())
 # Less would not hold a log and a result.
 MIN_DISK_MB = 64

@@ -11,7 +11,7 @@ from gpupool.units import decide
 from gpupool.units.bells import Bells, seconds_until
 from gpupool.units.decide import Refusal
 from gpupool.units.grant import build_grant
-from gpupool.units.inputs import Inputs
+from gpupool.units.inputs import NEEDS_PER_PAGE, Inputs
 from gpupool.units.model import LeaseState, Unit, Worker
 from gpupool.units.rows import present
 from gpupool.units.store import UnitStore
@@ -33,20 +33,25 @@ class Claims:
         self._clock = clock
         self._lease_seconds = lease_seconds
 
-    def claim(self, worker: Worker, unit_id: str, doorway: Doorway) -> UnitGrant:
-        """A new lease on the unit, or 409 with what the node should do; the bell is answered either way."""
+    def claim(self, worker: Worker, unit_id: str, doorway: Doorway, *, pages: bool = True) -> UnitGrant:
+        """A new lease on the unit, or 409 with what the node should do; the bell is answered either way.
+
+        ``pages``: the node asks for needs beyond a first page. One that does not would run without them.
+        """
         check_doorway(doorway, served=worker.queue_urls)
         while True:
             unit = self._units.get(unit_id)
             now = self._clock.now()
             if decide.holds_already(unit, worker, doorway, now=now):
-                return self._grant(present(unit))
+                return self._grant(present(unit), pages)
             own_bell = unit is not None and doorway.queue_url == self._queue.queue_url(unit.pool, unit.capability)
             refusal = decide.refuse_claim(unit, worker, own_bell=own_bell, now=now)
+            if refusal is None and not pages and len(present(unit).needs) > NEEDS_PER_PAGE:
+                refusal = Refusal.NOT_SUITABLE
             try:
                 if refusal is not None:
                     raise self._refuse(unit, refusal, doorway)
-                return self._lease(present(unit), worker, doorway)
+                return self._lease(present(unit), worker, doorway, pages)
             except StaleWrite:
                 continue
 
@@ -55,18 +60,18 @@ class Claims:
         check_doorway(doorway, served=worker.queue_urls)
         self._queue.hide(doorway, seconds=0)
 
-    def _lease(self, unit: Unit, worker: Worker, doorway: Doorway) -> UnitGrant:
+    def _lease(self, unit: Unit, worker: Worker, doorway: Doorway, pages: bool) -> UnitGrant:
         """Whatever may fail comes first: an attempt that nobody is told of would be lost for a lease's length."""
         now = self._clock.now()
         terms = decide.Terms(secrets.token_urlsafe(24), now + timedelta(seconds=self._lease_seconds), doorway)
         leased = decide.claimed(unit, worker, terms, now=now)
-        grant = self._grant(leased)
+        grant = self._grant(leased, pages)
         self._prove(doorway, seconds=seconds_until(terms.expires_at, now=now))
         self._units.replace(leased)
         return grant
 
-    def _grant(self, unit: Unit) -> UnitGrant:
-        return build_grant(unit, present(unit.lease), self._inputs.of(unit))
+    def _grant(self, unit: Unit, pages: bool) -> UnitGrant:
+        return build_grant(unit, present(unit.lease), self._inputs.for_grant(unit, pages=pages))
 
     def _prove(self, doorway: Doorway, *, seconds: int) -> None:
         """Hides the bell. A node that cannot has not heard it, or others have heard it since, and may change no unit."""
@@ -86,7 +91,10 @@ class Claims:
             return Conflict("The unit needs nobody any more.", code=NodeErrorCode.UNIT_GONE)
         if refusal is Refusal.NOT_SUITABLE:
             self._bells.hide(doorway, seconds=_UNSUITABLE_SECONDS)
-            return Conflict("The unit needs more VRAM or disk than this machine has.", code=NodeErrorCode.UNIT_NOT_SUITABLE)
+            return Conflict(
+                "The unit needs more VRAM or disk than this machine has, or an agent that reads needs page by page.",
+                code=NodeErrorCode.UNIT_NOT_SUITABLE,
+            )
         if refusal is Refusal.PAUSED:
             self._bells.hide(doorway, seconds=_PAUSED_SECONDS)
             return Conflict(

@@ -1,6 +1,7 @@
 """What a claim hands over: the work, where its inputs lie and the bounds it must keep."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from gpupool.artifacts.model import Artifact
 from gpupool.jobs.model import Job, Source
@@ -18,14 +19,25 @@ _PASSED_ON = frozenset({ArtifactKind.MODEL, ArtifactKind.METRICS, ArtifactKind.C
 Presign = Callable[[str, str], str]
 
 
-def build_inputs(job: Job, needs: tuple[tuple[Unit, tuple[Artifact, ...]], ...], presign: Presign) -> InputsResponse:
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A unit that another one needs, and the artifacts of it that are handed over."""
+
+    unit: Unit
+    artifacts: tuple[Artifact, ...] = ()
+
+
+def build_inputs(
+    job: Job, needs: tuple[Need, ...], presign: Presign, *, objective: str | None, more: str | None
+) -> InputsResponse:
     """Where the inputs of one of the job's units lie; ``presign(key, file name)`` makes the download URLs."""
     return InputsResponse(
         package=_download(job.package, presign),
         dataset=DatasetInput(
             name=job.dataset.name, content_type=job.dataset.content_type, download=_download(job.dataset, presign)
         ),
-        needs=[_need(need, artifacts, presign) for need, artifacts in needs],
+        needs=[_need(need, presign, objective) for need in needs],
+        more_needs=more,
     )
 
 
@@ -51,6 +63,7 @@ def build_grant(unit: Unit, lease: LeaseState, inputs: InputsResponse) -> UnitGr
         package=inputs.package,
         dataset=inputs.dataset,
         needs=inputs.needs,
+        more_needs=inputs.more_needs,
         limits=Limits(
             wall_seconds=work.max_runtime_seconds,
             memory_mb=_MEMORY_MB,
@@ -71,14 +84,21 @@ def _download(source: Source, presign: Presign) -> Download:
     )
 
 
-def _need(need: Unit, artifacts: tuple[Artifact, ...], presign: Presign) -> NeedInput:
+def _need(need: Need, presign: Presign, objective: str | None) -> NeedInput:
+    unit = need.unit
     outputs = [
         NeedOutput(
             name=artifact.name,
             kind=artifact.kind,
             download=Download(url=presign(artifact.key, artifact.name), sha256=artifact.sha256, size_bytes=artifact.size_bytes),
         )
-        for artifact in artifacts
+        for artifact in need.artifacts
         if artifact.kind in _PASSED_ON
     ]
-    return NeedInput(unit_name=need.name, role=need.work.role, outputs=outputs)
+    return NeedInput(
+        unit_name=unit.name,
+        role=unit.work.role,
+        outputs=outputs,
+        unit_id=unit.id,
+        measured=None if objective is None else unit.metrics.get(objective),
+    )

@@ -1,14 +1,25 @@
-"""Where the inputs of a unit lie, with URLs that work for ``URL_SECONDS``."""
+"""Where the inputs of a unit lie, page by page, with URLs that work for ``URL_SECONDS``."""
 
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+from gpupool.artifacts.model import Artifact
 from gpupool.artifacts.store import ArtifactStore
 from gpupool.ids import unit_id as id_of
 from gpupool.jobs.store import JobStore
 from gpupool.objects.store import URL_SECONDS, ObjectStore
-from gpupool.units.grant import build_inputs
+from gpupool.pages import Key
+from gpupool.units.grant import Need, build_inputs
 from gpupool.units.model import Unit
 from gpupool.units.rows import present
 from gpupool.units.store import UnitStore
-from gpupool.wire.units import InputsResponse
+from gpupool.wire.units import MOST_NAMED_NEEDS, InputsResponse
+from gpupool.wire.vocabulary import UnitRole
+
+# A need leaves four files as a rule, each with a URL of up to 2 KB: an answer stays below half a megabyte.
+NEEDS_PER_PAGE = MOST_NAMED_NEEDS
+# Without outputs a need takes 200 bytes.
+BARE_NEEDS_PER_PAGE = 500
 
 
 class Inputs:
@@ -18,12 +29,59 @@ class Inputs:
         self._artifacts = artifacts
         self._objects = objects
 
-    def of(self, unit: Unit) -> InputsResponse:
-        """Package, dataset and what the unit's needs left, in the order of its needs."""
+    def for_grant(self, unit: Unit, *, pages: bool) -> InputsResponse:
+        """What a claim hands over. Select compares all its needs and reads one lane of them, so it gets no outputs until it
+        has chosen; an agent that knows no ``pages`` gets them all at once.
+        """
+        return self.page(unit, outputs=not (pages and unit.work.role is UnitRole.SELECT))
+
+    def page(self, unit: Unit, *, cursor: str | None = None, outputs: bool = True) -> InputsResponse:
+        """Package, dataset and a page of the unit's needs, in their order; ``cursor`` is that of the page before."""
+        start = int(cursor or 0)
+        stop = start + (NEEDS_PER_PAGE if outputs else BARE_NEEDS_PER_PAGE)
+        more = str(stop) if stop < len(unit.needs) else None
+        return self._answer(unit, unit.needs[start:stop], outputs=outputs, more=more)
+
+    def only(self, unit: Unit, unit_ids: Collection[str], *, outputs: bool = True) -> InputsResponse:
+        """Package, dataset and the needs among ``unit_ids``; what is no need of the unit is left out."""
+        wanted = tuple(index for index in unit.needs if id_of(unit.job_id, index) in frozenset(unit_ids))
+        return self._answer(unit, wanted, outputs=outputs, more=None)
+
+    def _answer(self, unit: Unit, indexes: Sequence[int], *, outputs: bool, more: str | None) -> InputsResponse:
         job = present(self._jobs.get(unit.job_id))
-        needs = tuple(present(self._units.get(id_of(unit.job_id, index))) for index in unit.needs)
-        with_artifacts = tuple((need, self._artifacts.of_unit(need.id)) for need in needs)
-        return build_inputs(job, with_artifacts, self._download_url)
+        needs = tuple(need for first, last in _stretches(indexes) for need in self._needs(unit.job_id, first, last, outputs))
+        return build_inputs(job, needs, self._download_url, objective=unit.work.objective, more=more)
+
+    def _needs(self, job_id: str, first: int, last: int, outputs: bool) -> Iterator[Need]:
+        """The units of one stretch, and what they left, with as few reads as their size allows."""
+        left: dict[str, list[Artifact]] = defaultdict(list)
+        if outputs:
+            for artifact in self._artifacts.of_units(id_of(job_id, first), id_of(job_id, last)):
+                left[artifact.unit_id].append(artifact)
+        for unit in self._rows(job_id, first, last):
+            yield Need(unit, tuple(left[unit.id]))
+
+    def _rows(self, job_id: str, first: int, last: int) -> Iterator[Unit]:
+        if first == last:
+            yield present(self._units.get(id_of(job_id, first)))
+            return
+        key: Key | None = {"job_id": job_id, "unit_id": id_of(job_id, first - 1)} if first else None
+        while first <= last:
+            page = self._units.page(job_id, limit=last - first + 1, key=key)
+            yield from page.items
+            first += len(page.items)
+            key = page.next_key
+            if key is None and first <= last:
+                raise LookupError(f"the units from {first} to {last} of job {job_id} are missing")
 
     def _download_url(self, key: str, filename: str) -> str:
         return self._objects.presign_get(key, filename=filename, expires_seconds=URL_SECONDS)
+
+
+def _stretches(indexes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each stretch of indexes that follow each other."""
+    first = 0
+    for at, index in enumerate(indexes):
+        if at + 1 == len(indexes) or indexes[at + 1] != index + 1:
+            yield indexes[first], index
+            first = at + 1

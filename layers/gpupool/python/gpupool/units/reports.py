@@ -54,8 +54,11 @@ class Reports:
         self._clock = clock
 
     def inputs(self, worker: Worker, unit_id: str, request: InputsRequest) -> InputsResponse:
-        """The grant's inputs with fresh URLs; LEASE_LOST when the unit is not this node's any more."""
-        return self._inputs.of(self._held(worker, unit_id, request.lease))
+        """Inputs with fresh URLs; LEASE_LOST when the unit is not this node's any more."""
+        unit = self._held(worker, unit_id, request.lease)
+        if request.only is not None:
+            return self._inputs.only(unit, request.only, outputs=request.outputs)
+        return self._inputs.page(unit, cursor=request.cursor, outputs=request.outputs)
 
     def outputs(self, worker: Worker, unit_id: str, request: OutputsRequest) -> OutputsResponse:
         """Presigned uploads for exactly the declared bytes, under the attempt's own folder."""

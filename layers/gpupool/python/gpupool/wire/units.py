@@ -10,6 +10,8 @@ from gpupool.wire.base import Message, Metrics, UnitId
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.vocabulary import ArtifactKind, UnitKind, UnitRole
 
+MOST_NAMED_NEEDS = 50
+
 
 class Doorway(Message):
     """Which queue message led to a call, so that the control plane can hide or delete it. The agent cannot."""
@@ -22,6 +24,9 @@ class ClaimRequest(Message):
     """``POST /api/v1/node/units/{unit_id}/claim``. Body of ``decline`` too: that makes the message visible at once."""
 
     doorway: Doorway
+    pages: bool = Field(
+        default=False, description="the agent asks for needs beyond a first page; others get no unit with so many"
+    )
 
 
 class Download(Message):
@@ -55,6 +60,8 @@ class NeedInput(Message):
     unit_name: str
     role: UnitRole
     outputs: list[NeedOutput]
+    unit_id: str = ""
+    measured: float | None = Field(default=None, description="the last value of the objective of the unit that needs this one")
 
 
 class Limits(Message):
@@ -88,7 +95,8 @@ class UnitGrant(Message):
     goal: str | None = None
     package: Download
     dataset: DatasetInput
-    needs: list[NeedInput] = Field(default_factory=list)
+    needs: list[NeedInput] = Field(default_factory=list, description="a first page; for the role select without outputs")
+    more_needs: str | None = Field(default=None, description="a cursor for the next page; None: these are all")
     limits: Limits
 
 
@@ -100,17 +108,23 @@ class Lease(Message):
 
 
 class InputsRequest(Message):
-    """``POST /api/v1/node/units/{unit_id}/inputs``: the URLs of a grant live minutes, a large download takes longer."""
+    """``POST /api/v1/node/units/{unit_id}/inputs``: the URLs of a grant live minutes, a large download takes longer, and a
+    grant holds no more than a first page of needs.
+    """
 
     lease: Lease
+    cursor: str | None = Field(default=None, pattern=r"^[0-9]{1,6}$", description="``more_needs`` of the page before")
+    only: list[UnitId] | None = Field(default=None, max_length=MOST_NAMED_NEEDS, description="these needs instead of a page")
+    outputs: bool = Field(default=True, description="False: no outputs, on larger pages")
 
 
 class InputsResponse(Message):
-    """The inputs of the held unit again, with fresh URLs; content and order are those of the grant."""
+    """The inputs of the held unit with fresh URLs: the needs that were asked for, without cursor the first page again."""
 
     package: Download
     dataset: DatasetInput
     needs: list[NeedInput]
+    more_needs: str | None = None
 
 
 class Progress(Message):

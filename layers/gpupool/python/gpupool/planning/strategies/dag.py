@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from gpupool.planning.graph import cycle_in, in_order
-from gpupool.planning.limits import MAX_DISK_MB, MAX_RUNTIME_SECONDS, MAX_UNITS, MAX_VRAM_MB, MIN_DISK_MB
+from gpupool.planning.limits import MAX_DISK_MB, MAX_NEEDS, MAX_RUNTIME_SECONDS, MAX_UNITS, MAX_VRAM_MB, MIN_DISK_MB
 from gpupool.planning.model import Manifest, ManifestUnit, PlannedUnit, PlannedUnits, PlanRequest
 from gpupool.planning.parameters import NAME, NAME_RULE, merged, read_parameters
 from gpupool.planning.strategies.base import StrategyRules, written_out
@@ -80,7 +80,7 @@ def _unit(table: Table, manifest: Manifest, names: Collection[str]) -> ManifestU
         name=name,
         entry=entry,
         kind=kind,
-        needs=table.texts("needs", most=MAX_UNITS),
+        needs=table.texts("needs", most=MAX_NEEDS),
         parameters=read_parameters(table.table("parameters"), manifest.parameters),
         required_vram_mb=vram,
         required_disk_mb=table.whole("required_disk_mb", MIN_DISK_MB, MAX_DISK_MB),
