@@ -134,6 +134,7 @@ class Execution:
 
     def __init__(self, job_id: str, generation: int, workflow: TrainingWorkflow) -> None:
         self.job_id = job_id
+        self.generation = generation
         self.name = execution_name(job_id, generation)
         self.at = At.PLAN
         self.tokens: list[str] = []
@@ -153,7 +154,7 @@ class Execution:
         elif self.at is At.ADVANCE:
             self.tokens.append(f"{self.name}/{len(self.tokens)}")
             self.at = At.WAITING
-            self.workflow.advance(self.job_id, self.tokens[-1], entered=f"{self.name}{len(self.tokens):05d}")
+            self.workflow.advance(self.job_id, self.tokens[-1], entered=f"{self.generation:05d}{len(self.tokens):05d}")
         elif self.at is At.CLOSE:
             self._go(self.workflow.close(self.job_id, self.outcome, self.state))
 

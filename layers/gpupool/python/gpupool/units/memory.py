@@ -1,5 +1,6 @@
 """Units in memory."""
 
+from bisect import bisect_right
 from dataclasses import replace
 from datetime import datetime
 
@@ -31,10 +32,13 @@ class MemoryUnitStore:
             return tuple(rows[key] for key in sorted(rows))
 
     def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Unit]:
-        after = key["unit_id"] if key else ""
-        units = [unit for unit in self.all_of(job_id) if unit.id > after]
-        last = units[limit - 1] if len(units) > limit else None
-        return Page(tuple(units[:limit]), {"job_id": job_id, "unit_id": last.id} if last else None)
+        with self._world.lock:
+            rows = self._world.units.get(job_id, {})
+            ids = sorted(rows)
+            start = bisect_right(ids, key["unit_id"]) if key else 0
+            units = tuple(rows[each] for each in ids[start : start + limit])
+            more = start + limit < len(ids)
+        return Page(units, {"job_id": job_id, "unit_id": units[-1].id} if more else None)
 
     def replace(self, unit: Unit) -> Unit:
         with self._world.lock:
