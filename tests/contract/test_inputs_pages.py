@@ -39,7 +39,7 @@ class Shelf:
         self._stores.units.add_all(tuple(a_unit(index, metrics={"x": index + 0.5, "y": 1.0}) for index in indexes))
         for index in indexes:
             unit = a_unit(index, metrics={"x": index + 0.5, "y": 1.0})
-            log = an_artifact("log.txt", unit_id=unit.id, kind=ArtifactKind.LOG)
+            log = an_artifact("log.txt", unit_id=unit.id, kind=ArtifactKind.LOGS)
             files = tuple(an_artifact(name, unit_id=unit.id) for name in left)
             self._stores.transitions.finish_unit(unit, (*files, log))
         work = replace(some_work(), role=role, objective=objective)

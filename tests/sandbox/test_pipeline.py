@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from gpupool.planning.limits import MAX_NEEDS
 from gpupool.wire.vocabulary import UnitRole
 from node_agent.sandbox import NeedFile, NeedInput, OutcomeStatus, UnitFiles, UnitOutcome, UnitSpec
 from node_agent.sandbox.bubblewrap import BubblewrapSandbox
 from node_agent.selection import Trial, select
-from tests.sandbox.lab import ROOMY, package_of
+from tests.sandbox.lab import ROOMY, Lab, package_of
 
 pytestmark = pytest.mark.sandbox
 
@@ -105,3 +106,21 @@ def test_sweep_and_select(line: Line) -> None:
     assert selected.metrics == {"loss": 0.1}
     assert json.loads(_content(selected, "output.tar.gz")["selection.json"])["selected"] == "001"
     assert json.loads(_content(selected, "model.tar.gz")["MANIFEST.json"])["units"][0]["name"] == "train_001"
+
+
+def test_a_unit_may_have_as_many_needs_as_a_manifest_may_write(lab: Lab, tmp_path: Path) -> None:
+    archive, lines = tmp_path / "archive", tmp_path / "lines"
+    with tarfile.open(archive, "w:gz"):
+        pass
+    lines.write_text('{"x": 1}\n')
+    left = tuple(NeedFile(name, archive) for name in ("model.tar.gz", "checkpoint.tar.gz", "output.tar.gz"))
+    needs = tuple(
+        NeedInput(f"need_{index:03d}", UnitRole.RUN, (*left, NeedFile("metrics.jsonl", lines))) for index in range(MAX_NEEDS)
+    )
+    source = """
+import json, os
+channels = [name for name in os.listdir("/opt/ml/input/data") if name.startswith("need_")]
+print(json.dumps({"channels": len(channels)}))
+"""
+    outcome = lab.run(source, needs=needs, role=UnitRole.RUN).outcome
+    assert (outcome.status, outcome.metrics) == (OutcomeStatus.SUCCEEDED, {"channels": MAX_NEEDS})

@@ -39,6 +39,7 @@ def test_bounds_and_prices_are_the_ones_that_hold() -> None:
         limits.MAX_VRAM_MB,
         limits.MAX_DISK_MB,
         limits.MAX_RUNTIME_SECONDS,
+        limits.MAX_NEEDS,
         limits.MAX_UNITS,
         limits.MAX_MANIFEST_BYTES,
         limits.MAX_STORED_BYTES,

@@ -145,6 +145,7 @@ DAGS = [
     (DAG + unit("a", "b"), "/units/0/needs/0", "There is none."),
     (DAG + unit("a", "a"), "/units/0/needs/0", "needs itself"),
     (DAG + unit("a") + unit("b", "a", "a"), "/units/1/needs/1", "twice"),
+    (DAG + unit("a", *(f"b{n}" for n in range(501))), "/units/0/needs", "at most 500"),
     (DAG + unit("a", more='kind = "tpu"'), "/units/0/kind", "cannot be 'tpu'"),
     (DAG + unit("a", more='kind = "cpu"\nrequired_vram_mb = 1'), "/units/0/required_vram_mb", 'write kind = "gpu"'),
     (DAG + unit("a", more="required_vram_mb = 80001"), "/units/0/required_vram_mb", "between 0 and 80000"),

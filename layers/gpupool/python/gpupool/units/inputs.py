@@ -44,7 +44,8 @@ class Inputs:
 
     def only(self, unit: Unit, unit_ids: Collection[str], *, outputs: bool = True) -> InputsResponse:
         """Package, dataset and the needs among ``unit_ids``; what is no need of the unit is left out."""
-        wanted = tuple(index for index in unit.needs if id_of(unit.job_id, index) in frozenset(unit_ids))
+        named = frozenset(unit_ids)
+        wanted = tuple(index for index in unit.needs if id_of(unit.job_id, index) in named)
         return self._answer(unit, wanted, outputs=outputs, more=None)
 
     def _answer(self, unit: Unit, indexes: Sequence[int], *, outputs: bool, more: str | None) -> InputsResponse:
