@@ -62,7 +62,7 @@ def select(trials: Iterable[Trial], *, objective: str, goal: str | None) -> Sele
         }
         for lane in lanes
     ]
-    document = {"objective": objective, "goal": goal, "selected": best.name, "lanes": table}
+    document: dict[str, object] = {"objective": objective, "goal": goal, "selected": best.name, "lanes": table}
     return Selection([trial.unit_id for trial in best.trials], document)
 
 

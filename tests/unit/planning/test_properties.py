@@ -19,6 +19,7 @@ from gpupool.planning.parameters import Parameters, written_bytes
 from gpupool.planning.plan import check_order, plan
 from gpupool.planning.pricing import quote
 from gpupool.planning.to_units import units_of
+from gpupool.units.edges import first_open_needs, gathers
 from tests.unit.planning.builders import DAG, FILES, NOW, SINGLE, SWEEP, a_job
 
 # A busy machine is no finding.
@@ -134,9 +135,11 @@ def test_dependents_are_the_inverse_of_needs(manifest: Manifest, request: PlanRe
     planned = plan(manifest, request)
     units = units_of(planned, a_job(), NOW, start=0, stop=len(planned.units))
     assert {(need, unit.index) for unit in units for need in unit.needs} == {
-        (unit.index, dependent) for unit in units for dependent in unit.dependents
+        (unit.index, dependent) for unit in units for dependent in (*unit.dependents, *unit.gathered_by)
     }
-    assert all(unit.open_needs == set(unit.needs) for unit in units)
+    assert all(unit.open_needs == first_open_needs(unit.needs) for unit in units)
+    gathering = {unit.index for unit in units if gathers(unit.needs)}
+    assert gathering == {index for unit in units for index in unit.gathered_by}
 
 
 @holds

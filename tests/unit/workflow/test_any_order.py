@@ -15,6 +15,7 @@ from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.errors import NodeErrorCode
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import UnitGrant
+from gpupool.workflow.model import Outcome, Step
 from tests.factories import dag
 from tests.platform import LEASE_SECONDS, At, Execution, Machine, Platform
 from tests.support.stories import check_story
@@ -83,8 +84,10 @@ class AnyOrder(RuleBasedStateMachine):
         execution = self.executions[which % len(self.executions)]
         if execution.tokens:
             self.platform.workflow.plan(execution.job_id)
+            self.platform.workflow.tend(execution.job_id, Step(Outcome.TEND))
             again = which % len(execution.tokens)
-            self.platform.workflow.advance(execution.job_id, execution.tokens[again], entered=f"{again + 1:05d}")
+            entered = f"{execution.generation:05d}{again + 1:05d}"
+            self.platform.workflow.advance(execution.job_id, execution.tokens[again], entered=entered)
         if execution.at in (At.CLOSE, At.ENDED):
             self.platform.workflow.close(execution.job_id, execution.outcome)
         self.platform.wake()
