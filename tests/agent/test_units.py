@@ -63,7 +63,8 @@ def test_the_sandbox_gets_what_the_grant_says(control_plane: FakeControlPlane, a
 def test_the_platforms_own_roles_need_no_environment_and_no_dataset(
     role: UnitRole, control_plane: FakeControlPlane, agent: AgentInThread
 ) -> None:
-    unit = control_plane.add_unit(role=role, entry=None)
+    trained = wire.NeedInput(unit_name="train", role=UnitRole.TRAIN, outputs=[], unit_id=unit_id(0), measured=1.0)
+    unit = control_plane.add_unit(role=role, entry=None, needs=[trained], objective="accuracy")
     agent.start(Script(artifacts=()))
     eventually(lambda: unit.completed)
     assert agent.environments.asked == []
