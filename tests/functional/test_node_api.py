@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -95,7 +96,7 @@ def test_a_code_cannot_be_used_again() -> None:
 
 
 def test_an_expired_code_is_refused() -> None:
-    code = new_code()
+    code = new_code(token_hex)
     made = datetime.now(UTC) - timedelta(minutes=15, seconds=1)
     bootstrap.ports().nodes.add_code(PairingCode(code_hash(code), Tier.CONTROLLED, made))
 

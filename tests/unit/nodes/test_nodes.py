@@ -1,6 +1,7 @@
 """Who a machine is, what it may receive, and what the units learn of it."""
 
 from datetime import timedelta
+from secrets import token_hex
 
 import pytest
 
@@ -28,7 +29,7 @@ class Fleet:
         self.issuer = MemoryIssuer(self.clock)
         terms = NodeTerms(region="eu-central-1", heartbeat_seconds=15, lease_seconds=60)
         self.nodes = Nodes(store=self.store, issuer=self.issuer, queues=URLS, terms=terms, clock=self.clock)
-        pairing = Pairing(store=self.store, clock=self.clock)
+        pairing = Pairing(store=self.store, random_hex=token_hex, clock=self.clock)
         request = PairRequest(code=pairing.create_code(tier), name="Ada's tower", capabilities=some_capabilities())
         self.paired = pairing.redeem(request)
 

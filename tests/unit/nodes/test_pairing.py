@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from secrets import token_hex
 
 import pytest
 
@@ -21,7 +22,7 @@ class Door:
         self.clock = FixedClock()
         self.world = World()
         self.store = MemoryNodeStore(self.world)
-        self.pairing = Pairing(store=self.store, clock=self.clock)
+        self.pairing = Pairing(store=self.store, random_hex=token_hex, clock=self.clock)
 
     def redeem(self, code: str) -> PairResponse:
         return self.pairing.redeem(PairRequest(code=code, name="Ada's tower", capabilities=some_capabilities()))

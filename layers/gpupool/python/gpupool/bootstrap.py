@@ -115,6 +115,7 @@ def build_submissions(ports: Ports) -> Submissions:
         transitions=ports.transitions,
         allowance=allowance(ports.settings),
         clock=ports.clock,
+        new_id=ports.new_id,
     )
 
 
@@ -145,7 +146,7 @@ def build_tickets(ports: Ports) -> Tickets:
 
 
 def build_once(ports: Ports) -> Once:
-    return Once(store=ports.idempotency, clock=ports.clock)
+    return Once(store=ports.idempotency, clock=ports.clock, new_id=ports.new_id)
 
 
 def build_credits(ports: Ports) -> Credits:
@@ -157,7 +158,7 @@ def build_usage(ports: Ports) -> Usage:
 
 
 def build_pairing(ports: Ports) -> Pairing:
-    return Pairing(store=ports.nodes, clock=ports.clock)
+    return Pairing(store=ports.nodes, random_hex=ports.random_hex, clock=ports.clock, new_id=ports.new_id)
 
 
 def build_node_core(ports: Ports) -> NodeCore:
@@ -173,6 +174,7 @@ def build_node_core(ports: Ports) -> NodeCore:
             transitions=ports.transitions,
             objects=ports.objects,
             queue=ports.queue,
+            random_hex=ports.random_hex,
             clock=ports.clock,
             lease_seconds=known.lease_seconds,
             heartbeat_seconds=known.heartbeat_seconds,

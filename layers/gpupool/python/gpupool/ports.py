@@ -15,6 +15,7 @@ from gpupool.dispatch.model import QueueUrls
 from gpupool.dispatch.queue import Queue
 from gpupool.events.store import EventStore
 from gpupool.idempotency.store import IdempotencyStore
+from gpupool.ids import new_id
 from gpupool.jobs.store import JobStore
 from gpupool.ledger.store import LedgerStore
 from gpupool.limits.store import LimitStore
@@ -86,6 +87,8 @@ class Ports(Protocol):
     def signing_secret(self) -> Callable[[], bytes]: ...
     @property
     def random_hex(self) -> Callable[[int], str]: ...
+    @property
+    def new_id(self) -> Callable[[], str]: ...
 
 
 class AwsPorts:
@@ -95,6 +98,7 @@ class AwsPorts:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self.random_hex: Callable[[int], str] = secrets.token_hex
+        self.new_id: Callable[[], str] = new_id
         self.jitter: Callable[[], float] = random.random
 
     @cached_property

@@ -1,5 +1,6 @@
 """The in-memory set of adapters: the whole platform in one process, for tests, the simulation and measurements."""
 
+import secrets
 from collections.abc import Callable
 
 from gpupool.accounts.memory import MemoryAccountStore
@@ -67,4 +68,5 @@ class MemoryPorts:
         self.executions = MemoryExecutions()
         self.issuer = MemoryIssuer(clock)
         self.signing_secret: Callable[[], bytes] = lambda: b"a secret for one process"
-        self.random_hex: Callable[[int], str] = lambda count: new_id().replace("-", "")[-2 * count :]
+        self.random_hex: Callable[[int], str] = secrets.token_hex
+        self.new_id: Callable[[], str] = new_id

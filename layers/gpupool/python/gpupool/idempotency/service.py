@@ -4,7 +4,7 @@ The record is written first, the thing second, under the id that the record name
 whose thing is missing: the repeat finds neither and creates it under the same id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ class Claim:
 
 
 class Once:
-    def __init__(self, *, store: IdempotencyStore, clock: Clock) -> None:
+    def __init__(self, *, store: IdempotencyStore, clock: Clock, new_id: Callable[[], str] = new_id) -> None:
+        self._new_id = new_id
         self._store = store
         self._clock = clock
 
@@ -34,9 +35,9 @@ class Once:
         IDEMPOTENCY_KEY_INVALID for a malformed key, IDEMPOTENCY_CONFLICT for a key that was used with another request.
         """
         if key is None:
-            return Claim(new_id(), repeated=False)
+            return Claim(self._new_id(), repeated=False)
         name = record_id(customer_id=customer_id, route=route, key=check_format(key))
-        mine = IdempotencyRecord(name, fingerprint(request), new_id(), self._clock.now())
+        mine = IdempotencyRecord(name, fingerprint(request), self._new_id(), self._clock.now())
         first = self._store.reserve(mine)
         if first.fingerprint != mine.fingerprint:
             raise key_reused()

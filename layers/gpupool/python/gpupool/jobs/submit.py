@@ -1,5 +1,6 @@
 """Submitting a training job: looked at once, decided, then written in one transaction or not at all."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import NoReturn
 
@@ -62,8 +63,16 @@ class Offer:
 
 class Submissions:
     def __init__(
-        self, *, jobs: JobStore, ledger: LedgerStore, transitions: Transitions, allowance: Allowance, clock: Clock
+        self,
+        *,
+        jobs: JobStore,
+        ledger: LedgerStore,
+        transitions: Transitions,
+        allowance: Allowance,
+        clock: Clock,
+        new_id: Callable[[], str] = new_id,
     ) -> None:
+        self._new_id = new_id
         self._jobs = jobs
         self._ledger = ledger
         self._transitions = transitions
@@ -120,7 +129,7 @@ class Submissions:
 
     def _new_job(self, customer_id: str, request: SubmitJob, seen: Seen, price: Quote) -> Job:
         return Job(
-            id=new_id(),
+            id=self._new_id(),
             customer_id=customer_id,
             name=request.name,
             status=JobStatus.QUEUED,

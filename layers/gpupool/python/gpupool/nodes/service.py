@@ -1,5 +1,6 @@
 """Pairing a machine with the pool, and knowing it again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gpupool.clock import Clock
@@ -19,15 +20,19 @@ from gpupool.wire.units import HeartbeatRequest
 
 
 class Pairing:
-    """One code, one machine, once."""
+    """One code, one machine, once. ``random_hex(n)`` yields 2n random hex digits from a source fit for secrets."""
 
-    def __init__(self, *, store: NodeStore, clock: Clock) -> None:
+    def __init__(
+        self, *, store: NodeStore, random_hex: Callable[[int], str], clock: Clock, new_id: Callable[[], str] = new_id
+    ) -> None:
         self._store = store
+        self._random_hex = random_hex
+        self._new_id = new_id
         self._clock = clock
 
     def create_code(self, tier: Tier) -> str:
         """A code for one machine, valid for 15 minutes. It is returned here and nowhere kept."""
-        code = keys.new_code()
+        code = keys.new_code(self._random_hex)
         self._store.add_code(PairingCode(keys.code_hash(code), tier, self._clock.now()))
         return code
 
@@ -37,8 +42,8 @@ class Pairing:
         code = self._store.find_code(keys.code_hash(request.code))
         if code is None or code.expires_at <= now:
             raise _code_invalid()
-        node_id = new_id()
-        device_key = keys.new_device_key(node_id)
+        node_id = self._new_id()
+        device_key = keys.new_device_key(node_id, self._random_hex)
         node = Node(
             id=node_id,
             name=request.name,

@@ -1,6 +1,6 @@
 """Claims: whoever heard a unit's bell may ask for the unit. The row decides, and is written last."""
 
-import secrets
+from collections.abc import Callable
 from datetime import timedelta
 
 from gpupool.clock import Clock
@@ -22,14 +22,27 @@ from gpupool.wire.units import Doorway, UnitGrant
 _UNSUITABLE_SECONDS = 5
 # Short enough for others to hear it during the pause, long enough that the pauses' bells stay below maxReceiveCount.
 _PAUSED_SECONDS = 15
+_TOKEN_BYTES = 16
 
 
 class Claims:
-    def __init__(self, *, units: UnitStore, inputs: Inputs, queue: Queue, clock: Clock, lease_seconds: int) -> None:
+    """``random_hex(n)`` yields 2n random hex digits from a source fit for secrets."""
+
+    def __init__(
+        self,
+        *,
+        units: UnitStore,
+        inputs: Inputs,
+        queue: Queue,
+        random_hex: Callable[[int], str],
+        clock: Clock,
+        lease_seconds: int,
+    ) -> None:
         self._units = units
         self._inputs = inputs
         self._queue = queue
         self._bells = Bells(queue)
+        self._random_hex = random_hex
         self._clock = clock
         self._lease_seconds = lease_seconds
 
@@ -63,7 +76,8 @@ class Claims:
     def _lease(self, unit: Unit, worker: Worker, doorway: Doorway, pages: bool) -> UnitGrant:
         """Whatever may fail comes first: an attempt that nobody is told of would be lost for a lease's length."""
         now = self._clock.now()
-        terms = decide.Terms(secrets.token_urlsafe(24), now + timedelta(seconds=self._lease_seconds), doorway)
+        expires_at = now + timedelta(seconds=self._lease_seconds)
+        terms = decide.Terms(self._random_hex(_TOKEN_BYTES), expires_at, doorway)
         leased = decide.claimed(unit, worker, terms, now=now)
         grant = self._grant(leased, pages)
         self._prove(doorway, seconds=seconds_until(terms.expires_at, now=now))

@@ -1,5 +1,7 @@
 """Leases: a node claims a unit, keeps it by heartbeats, and reports how it ended. The row alone decides every question."""
 
+from collections.abc import Callable
+
 from gpupool.artifacts.store import ArtifactStore
 from gpupool.clock import Clock
 from gpupool.dispatch.queue import Queue
@@ -28,13 +30,16 @@ class Leases:
         transitions: Transitions,
         objects: ObjectStore,
         queue: Queue,
+        random_hex: Callable[[int], str],
         clock: Clock,
         lease_seconds: int,
         heartbeat_seconds: int,
     ) -> None:
         inputs = Inputs(units=units, jobs=jobs, artifacts=artifacts, objects=objects)
         signing = Signing(objects)
-        claims = Claims(units=units, inputs=inputs, queue=queue, clock=clock, lease_seconds=lease_seconds)
+        claims = Claims(
+            units=units, inputs=inputs, queue=queue, random_hex=random_hex, clock=clock, lease_seconds=lease_seconds
+        )
         reports = Reports(
             units=units,
             inputs=inputs,
