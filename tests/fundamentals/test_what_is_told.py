@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from bench.simulate.stories import check_story
 from gpupool.events.model import Event
 from gpupool.jobs.model import Job
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import ReportResponse, UnitGrant
 from tests.platform import LEASE_SECONDS, Machine, Platform
-from tests.support.stories import check_story
 
 LAPSE = LEASE_SECONDS + 2
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from bench.simulate.filters import JOB_WRITTEN, UNIT_WRITTEN, Filters, pattern
 from tests.infra.synthesised import Properties, Synthesised
-from tests.support.filters import JOB_WRITTEN, UNIT_WRITTEN, Filters, pattern
 
 NAMES = [f"{pool}-{kind}" for pool in ("public", "controlled") for kind in ("cpu", "gpu-8g", "gpu-16g", "gpu-24g", "gpu-80g")]
 

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bench.simulate.stories import check_story
 from gpupool.dispatch.memory import Received
 from gpupool.errors import Conflict
 from gpupool.jobs.model import Job, JobStatus
@@ -15,10 +16,8 @@ from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.errors import NodeErrorCode
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import UnitGrant
-from gpupool.workflow.model import Outcome, Step
 from tests.factories import dag
 from tests.platform import LEASE_SECONDS, At, Execution, Machine, Platform
-from tests.support.stories import check_story
 
 REFUSALS = {
     NodeErrorCode.LEASE_LOST,
@@ -81,15 +80,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(which=anything)
     def a_step_runs_again(self, which: int) -> None:
         """A step's function that runs once more, long after everybody stopped waiting for it."""
-        execution = self.executions[which % len(self.executions)]
-        if execution.tokens:
-            self.platform.workflow.plan(execution.job_id)
-            self.platform.workflow.tend(execution.job_id, Step(Outcome.TEND))
-            again = which % len(execution.tokens)
-            entered = f"{execution.generation:05d}{again + 1:05d}"
-            self.platform.workflow.advance(execution.job_id, execution.tokens[again], entered=entered)
-        if execution.at in (At.CLOSE, At.ENDED):
-            self.platform.workflow.close(execution.job_id, execution.outcome)
+        self.executions[which % len(self.executions)].step_again(which)
         self.platform.wake()
 
     @precondition(lambda self: any(each.at is At.WAITING for each in self.executions))

@@ -1,0 +1,101 @@
+"""A paired machine that does what it is told; its calls are those of the node door."""
+
+import hashlib
+
+from gpupool.bootstrap import NodeCore
+from gpupool.dispatch.memory import MemoryQueue, Received
+from gpupool.nodes.model import Tier
+from gpupool.objects.memory import MemoryObjectStore
+from gpupool.units.model import Worker
+from gpupool.wire.capabilities import Capabilities
+from gpupool.wire.failures import FailureCode
+from gpupool.wire.joining import PairRequest
+from gpupool.wire.units import (
+    CompleteRequest,
+    FailRequest,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    Lease,
+    OutputFile,
+    OutputsRequest,
+    Progress,
+    ReportResponse,
+    RunningUnit,
+    UnitGrant,
+)
+from gpupool.wire.vocabulary import ArtifactKind, UnitRole
+
+LEAVES_A_MODEL = (UnitRole.TRAIN, UnitRole.PACKAGE, UnitRole.SELECT)
+
+
+class Machine:
+    """``queue`` and ``objects`` are what it reaches without us: SQS, and the bucket behind presigned URLs."""
+
+    def __init__(
+        self, core: NodeCore, queue: MemoryQueue, objects: MemoryObjectStore, *, tier: Tier, capabilities: Capabilities
+    ) -> None:
+        self._queue = queue
+        self._objects = objects
+        code = core.pairing.create_code(tier)
+        paired = core.pairing.redeem(PairRequest(code=code, name="a machine", capabilities=capabilities))
+        node = core.nodes.authenticate(f"Bearer {paired.device_key}")
+        self.worker: Worker = core.nodes.worker(node)
+        self._leases = core.leases
+
+    def receive(self) -> Received | None:
+        """One message from the queues it may receive from."""
+        found = (self._queue.receive(url) for url in sorted(self.worker.queue_urls))
+        return next((message for message in found if message is not None), None)
+
+    def claim(self, bell: Received) -> UnitGrant:
+        return self._leases.claim(self.worker, bell.bell.unit_id, bell.doorway)
+
+    def take(self) -> UnitGrant:
+        """The next unit that rings for it."""
+        bell = self.receive()
+        assert bell is not None, "no bell rings"
+        return self.claim(bell)
+
+    def heartbeat(
+        self, *grants: UnitGrant, fraction: float | None = None, stage: str = "running", **metrics: float
+    ) -> HeartbeatResponse:
+        progress = Progress(fraction=fraction, stage=stage, metrics=metrics)
+        running = [RunningUnit(unit_id=each.unit_id, lease=lease_of(each), progress=progress) for each in grants]
+        return self._leases.heartbeat(self.worker, HeartbeatRequest(units=running))
+
+    def upload(self, grant: UnitGrant, body: bytes, *, name: str = "model.tar.gz") -> OutputFile:
+        file = model_file(body, name=name)
+        request = OutputsRequest(lease=lease_of(grant), files=[file])
+        signed = self._leases.outputs(self.worker, grant.unit_id, request).uploads[name]
+        self._objects.put(signed.url.removeprefix("memory://").partition("?")[0], body)
+        return file
+
+    def complete(
+        self, grant: UnitGrant, *, runtime_seconds: float = 1, outputs: tuple[OutputFile, ...] | None = None
+    ) -> ReportResponse:
+        """Reports success; by default with a model where the unit's role asks for one."""
+        files = self._model(grant) if outputs is None else outputs
+        request = CompleteRequest(lease=lease_of(grant), outputs=list(files), runtime_seconds=runtime_seconds)
+        return self._leases.complete(self.worker, grant.unit_id, request)
+
+    def fail(self, grant: UnitGrant, code: FailureCode, *, message: str = "It broke.") -> ReportResponse:
+        request = FailRequest(lease=lease_of(grant), code=code, message=message)
+        return self._leases.fail(self.worker, grant.unit_id, request)
+
+    def _model(self, grant: UnitGrant) -> tuple[OutputFile, ...]:
+        """A model that lies where an upload would have put it, also for who may not upload any more."""
+        if grant.role not in LEAVES_A_MODEL:
+            return ()
+        body = b"a model"
+        file = model_file(body)
+        self._objects.put(f"jobs/{grant.job_id}/{grant.unit_id}/{grant.attempt}/{file.name}", body)
+        return (file,)
+
+
+def model_file(body: bytes, *, name: str = "model.tar.gz") -> OutputFile:
+    """A model as a report declares it."""
+    return OutputFile(name=name, kind=ArtifactKind.MODEL, size_bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+
+
+def lease_of(grant: UnitGrant) -> Lease:
+    return Lease(attempt=grant.attempt, lease_token=grant.lease_token)
