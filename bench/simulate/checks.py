@@ -1,0 +1,65 @@
+"""What must hold once nothing moves any more."""
+
+from collections import defaultdict
+
+from bench.simulate.books import check_books
+from bench.simulate.deployment import Deployment
+from bench.simulate.executions import At
+from bench.simulate.stories import check_story
+from bench.simulate.violations import expect, expect_equal
+from gpupool.events.model import SUBSCRIBABLE, Event
+from gpupool.units.model import UnitStatus
+from gpupool.webhooks.model import DeliveryStatus
+from gpupool.world import World
+
+
+def check_jobs(deployment: Deployment) -> None:
+    """Every job and every unit has ended, and its books and its story say so."""
+    world = deployment.world
+    check_books(world)
+    expect_equal(deployment.executor.all.keys(), world.jobs.keys(), "every job had its execution")
+    for job in world.jobs.values():
+        units = world.units.get(job.id, {}).values()
+        expect(not job.is_live, "no job waits for ever", job.id)
+        expect_equal(deployment.executor.all[job.id].at, At.ENDED, f"the execution of {job.id} ended")
+        expect((job.failure is not None) == (job.status == "failed"), "failed jobs say why", (job.id, job.status))
+        done = all(unit.status is UnitStatus.COMPLETED for unit in units)
+        expect(job.status != "completed" or (done and bool(units)), "completed jobs are complete", job.id)
+        check_story(job, units, world.events.get(job.id, {}).values())
+        for unit in units:
+            expect(unit.lease is None, "no lease survives its unit", unit.id)
+            kept = world.artifacts.get(job.id, {})
+            lost = [each.name for each in unit.outputs if f"{unit.id}.{each.name}" not in kept]
+            expect(not lost, "artifacts are kept with the result", (unit.id, lost))
+    for quota in world.quotas.values():
+        expect(not quota.live_jobs, "ended jobs leave the quota", quota)
+
+
+def check_queues(deployment: Deployment) -> None:
+    left = {url: deployment.queue.waiting(url) for url in deployment.ports.queue_urls.by_name.values()}
+    expect(not any(left.values()), "no bell is left for units that ended", left)
+
+
+def check_webhooks(deployment: Deployment) -> None:
+    """Every event that somebody asked for has its delivery, in sequence, and every delivery has ended."""
+    world = deployment.world
+    by_customer: dict[str, list[Event]] = defaultdict(list)
+    for shelf in world.events.values():
+        for event in shelf.values():
+            if event.type in SUBSCRIBABLE:
+                by_customer[event.customer_id].append(event)
+    for customer_id, endpoints in world.webhooks.items():
+        for endpoint in endpoints.values():
+            wanted = sorted(event.id for event in by_customer[customer_id] if event.type in endpoint.events)
+            _check_endpoint(deployment, world, endpoint.id, wanted)
+
+
+def _check_endpoint(deployment: Deployment, world: World, endpoint_id: str, wanted: list[str]) -> None:
+    deliveries = list(world.deliveries.get(endpoint_id, {}).values())
+    expect_equal(sorted(each.event_id for each in deliveries), wanted, f"{endpoint_id} is told every event once")
+    sequence = sorted(each.sequence for each in deliveries)
+    expect_equal(sequence, list(range(1, len(deliveries) + 1)), f"{endpoint_id} counts without gaps")
+    for each in deliveries:
+        expect(each.status is not DeliveryStatus.PENDING, "every delivery ends", each.id)
+        seen = deployment.postman.seen.get(each.id, 0) > 0
+        expect(seen or each.status is not DeliveryStatus.DELIVERED, "delivered means received", each.id)

@@ -1,0 +1,141 @@
+"""Everything that is deployed, in one process, driven by the loop: streams, executions, dead letters, webhooks."""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import Any
+
+from bench.simulate.doorbells import Doorbells
+from bench.simulate.executor import Executor
+from bench.simulate.faults import Faults
+from bench.simulate.filters import passes
+from bench.simulate.loop import START, Loop
+from bench.simulate.postman import Postman
+from bench.simulate.streams import Change, Partitions, Rows
+from bench.simulate.watch import Watch
+from gpupool import bootstrap
+from gpupool.jobs.model import Job
+from gpupool.objects.memory import MemoryObjectStore
+from gpupool.settings import Settings
+from gpupool.twins import MemoryPorts
+from gpupool.wire.joining import Doorbell
+
+_SETTINGS = {"live_jobs": 6, "units_per_day": 1_000_000}
+
+
+class Deployment:
+    """``queue`` and ``objects`` are what machines reach without us."""
+
+    def __init__(self, random: Random, loop: Loop, faults: Faults) -> None:
+        self._random, self._loop, self._faults = random, loop, faults
+        self.watch = Watch(loop.clock)
+        self.records: dict[str, deque[Act]] = {}
+        self.world = self.watch.world
+        self.world.jobs = Rows(self._written)
+        self.world.units = Partitions(self._written)
+        self.world.events = Partitions(self._told)
+        ports = MemoryPorts(clock=loop.clock, world=self.world)
+        ports.settings = Settings(queue_urls=ports.settings.queue_urls, **_SETTINGS)  # type: ignore[arg-type]
+        self.objects: MemoryObjectStore = ports.objects
+        self.queue = Doorbells(ports.queue_urls, random, loop, faults)
+        self.executor = Executor(random, loop, faults)
+        self.postman = Postman(random, loop, faults, self.world)
+        self._seed_what_is_random(ports)
+        self._replace(ports)
+        self.ledger = ports.ledger
+        faults.guard(ports)
+        self.customer = bootstrap.build_customer_core(ports)
+        self.node = bootstrap.build_node_core(ports)
+        self._outbox = bootstrap.build_outbox(ports)
+        self._fan_out = bootstrap.build_fan_out(ports)
+        self._dead_letters = bootstrap.build_dead_letters(ports)
+        self.executor.workflow = bootstrap.build_workflow(ports)
+        self.postman.build(ports)
+        self.ports = ports
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing moves any more by itself, webhooks aside."""
+        return not (self.records or self.watch.live_jobs or self.executor.running)
+
+    def bury(self, url: str) -> None:
+        """Hands the dead letters of a queue to their function."""
+        for bell in self.queue.take_dead_letters(url):
+            self._loop.after(self._random.uniform(1, 30), "dead letter", bell.unit_id, partial(self._dead_letter, bell))
+
+    def _replace(self, ports: MemoryPorts) -> None:
+        replaced: dict[str, object] = {
+            "queue": self.queue,
+            "executions": self.executor,
+            "webhook_queue": self.postman,
+            "sender": self.postman,
+        }
+        for name, port in replaced.items():
+            setattr(ports, name, port)
+
+    def _seed_what_is_random(self, ports: MemoryPorts) -> None:
+        random, loop = self._random, self._loop
+        begun = int(START.timestamp() * 1_000)
+        made = [0]
+
+        def new_id() -> str:
+            made[0] += 1
+            digits = f"{begun + int(loop.now * 1_000):012x}7{made[0] % 4096:03x}8{random.getrandbits(60):015x}"
+            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+        ports.new_id = new_id
+        ports.random_hex = lambda count: f"{random.getrandbits(8 * count):0{2 * count}x}"
+        ports.jitter = random.random
+
+    def _written(self, change: Change) -> None:
+        self.watch.written(change)
+        if passes(change.before, change.after):
+            act = self._outbox.job_written if isinstance(change.after, Job) else self._outbox.unit_written
+            self._recorded(change.after.id, partial(act, change.before, change.after))
+
+    def _told(self, change: Change) -> None:
+        if change.before is None:
+            self._recorded(f"events of {change.after.job_id}", partial(self._fan_out.publish, change.after))
+
+    def _recorded(self, row: str, act: "Act") -> None:
+        waiting = self.records.get(row)
+        if waiting is not None:
+            waiting.append(act)
+            return
+        self.records[row] = deque((act,))
+        self._deliver_later(row)
+
+    def _deliver_later(self, row: str) -> None:
+        slow = self._faults.happens("record_slow")
+        self._loop.after(
+            self._random.uniform(5, 200) if slow else self._random.uniform(0.05, 0.5),
+            "record",
+            row,
+            partial(self._deliver, row),
+        )
+
+    def _deliver(self, row: str) -> None:
+        """The next record of a row. One that fails is tried again before any later one of its row."""
+        waiting = self.records[row]
+        act = waiting[0]
+        done, _ = self._faults.run(act)
+        if not done:
+            self._loop.after(self._random.uniform(0.2, 4), "record again", row, partial(self._deliver, row))
+            return
+        waiting.popleft()
+        if self._faults.happens("record_again"):
+            late = self._random.choice((0.0, 2.0, 600.0))
+            self._loop.after(self._random.uniform(0, late), "record twice", row, partial(self._faults.run, act))
+        if waiting:
+            self._deliver_later(row)
+        else:
+            del self.records[row]
+
+    def _dead_letter(self, bell: Doorbell) -> None:
+        done, _ = self._faults.run(partial(self._dead_letters.handle, bell))
+        if not done:
+            self._loop.after(self._random.uniform(10, 60), "dead letter again", bell.unit_id, partial(self._dead_letter, bell))
+
+
+Act = Callable[[], Any]

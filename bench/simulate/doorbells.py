@@ -1,0 +1,35 @@
+"""The job queues as machines hear them: messages that come late or twice, and whoever waits for one told when it is seen."""
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+from bench.simulate.faults import Faults
+from bench.simulate.loop import Loop
+from gpupool.dispatch.memory import MemoryQueue
+from gpupool.dispatch.model import QueueUrls
+from gpupool.wire.joining import Doorbell
+
+
+class Doorbells(MemoryQueue):
+    """``heard(url)`` is called when something may have become visible there."""
+
+    def __init__(self, urls: QueueUrls, random: Random, loop: Loop, faults: Faults) -> None:
+        super().__init__(urls=urls, clock=loop.clock)
+        self._random, self._loop, self._faults = random, loop, faults
+        self.heard: Callable[[str], None] = lambda _url: None
+
+    def ring(self, queue_url: str, bell: Doorbell, *, group: str) -> None:
+        if self._faults.happens("bell_again"):
+            self._ring_later(queue_url, bell, group, self._random.uniform(0, 300))
+        if self._faults.happens("bell_slow"):
+            self._ring_later(queue_url, bell, group, self._random.uniform(0, 60))
+        else:
+            self._arrive(queue_url, bell, group)
+
+    def _ring_later(self, queue_url: str, bell: Doorbell, group: str, seconds: float) -> None:
+        self._loop.after(seconds, "bell", bell.unit_id, partial(self._arrive, queue_url, bell, group))
+
+    def _arrive(self, queue_url: str, bell: Doorbell, group: str) -> None:
+        super().ring(queue_url, bell, group=group)
+        self.heard(queue_url)

@@ -1,0 +1,92 @@
+"""Step Functions: steps that fail and are tried again, answers that get lost, waits that time out."""
+
+from functools import partial
+from random import Random
+
+from bench.simulate.executions import At, Execution
+from bench.simulate.faults import Faults
+from bench.simulate.loop import Loop
+from gpupool.workflow.model import Outcome
+from gpupool.workflow.service import TrainingWorkflow
+
+WAKE_AFTER = 900.0
+# As the state machine says: further tries of a step that failed. Closing is tried until it is done.
+_TRIES = 3
+
+
+class Executor:
+    """The port to the executions, and what runs them."""
+
+    workflow: TrainingWorkflow
+
+    def __init__(self, random: Random, loop: Loop, faults: Faults) -> None:
+        self._random, self._loop, self._faults = random, loop, faults
+        self.all: dict[str, Execution] = {}
+        self.running: set[str] = set()
+        self._tries: dict[str, int] = {}
+        self._scheduled: set[str] = set()
+
+    def start(self, job_id: str) -> None:
+        if job_id not in self.all:
+            self.all[job_id] = Execution(job_id, self.workflow)
+            self.running.add(job_id)
+            self._soon(self.all[job_id])
+
+    def resume(self, task_token: str, outcome: Outcome) -> None:
+        if not self._faults.happens("wake_lost"):
+            delay = self._random.uniform(0.01, 0.3)
+            self._loop.after(delay, "answer", f"{task_token} {outcome}", partial(self._answer, task_token, outcome))
+
+    def _answer(self, token: str, outcome: Outcome) -> None:
+        execution = self.all[token.rpartition("/")[0]]
+        execution.answer(token, outcome)
+        self._soon(execution)
+
+    def _soon(self, execution: Execution, seconds: float = 0.1) -> None:
+        if execution.can_step and execution.job_id not in self._scheduled:
+            self._scheduled.add(execution.job_id)
+            self._loop.after(seconds, f"step {execution.at}", execution.job_id, partial(self._step, execution))
+
+    def _step(self, execution: Execution) -> None:
+        self._scheduled.discard(execution.job_id)
+        if not execution.can_step:
+            return
+        step = execution.at
+        done, _ = self._faults.run(execution.step)
+        if done:
+            self._tries[execution.job_id] = 0
+        else:
+            self._failed(execution, step)
+        if self._faults.happens("step_again"):
+            late = self._random.uniform(0, self._random.choice((1, 1_000)))
+            which = self._random.randrange(1_000)
+            self._loop.after(late, "step twice", execution.job_id, partial(self._step_again, execution, which))
+        self._follow(execution)
+
+    def _failed(self, execution: Execution, step: At) -> None:
+        """Tried again, an Advance with a fresh token; after the last try the job is compensated."""
+        tries = self._tries[execution.job_id] = self._tries.get(execution.job_id, 0) + 1
+        if step is At.CLOSE or execution.at is At.CLOSE:
+            return
+        if tries > _TRIES:
+            self._loop.note("step given up", execution.job_id)
+            execution.fail()
+        else:
+            execution.time_out()
+
+    def _follow(self, execution: Execution) -> None:
+        if execution.at is At.WAITING:
+            token = execution.tokens[-1]
+            self._loop.after(WAKE_AFTER, "wait over", token, partial(self._time_out, execution, token))
+        elif execution.at is At.ENDED:
+            self.running.discard(execution.job_id)
+        else:
+            self._soon(execution, 2.0 ** min(self._tries.get(execution.job_id, 0), 6) - 0.9)
+
+    def _time_out(self, execution: Execution, token: str) -> None:
+        if execution.waits_with(token):
+            execution.time_out()
+            self._soon(execution)
+
+    def _step_again(self, execution: Execution, which: int) -> None:
+        self._faults.run(partial(execution.step_again, which))

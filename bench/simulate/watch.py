@@ -1,0 +1,128 @@
+"""What must hold at every write, checked as the write happens."""
+
+from datetime import timedelta
+from typing import Any
+
+from bench.simulate.loop import VirtualClock
+from bench.simulate.streams import Change
+from bench.simulate.violations import Violation
+from gpupool.ids import unit_id
+from gpupool.jobs.model import Job
+from gpupool.ledger.model import Balance, EntryKind, Transfer
+from gpupool.units.model import Unit, UnitStatus
+from gpupool.world import World
+
+# The clocks of two functions may differ by twice what one may be wrong.
+_CLOCKS_DIFFER = timedelta(seconds=2)
+
+
+class Watch:
+    """``violation`` keeps what was found first, should whoever made the write swallow the error."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.violation: Violation | None = None
+        self.live_jobs: set[str] = set()
+        # Tokens whose holders said themselves that the attempt is over.
+        self.handed_in: set[str] = set()
+        self._clock = clock
+        self._held: dict[str, int] = {}
+        self.world = World(balances=_Balances(self), transfers=_Ledgers(self))
+
+    def written(self, change: Change) -> None:
+        if isinstance(change.after, Job):
+            self._job_written(change.before, change.after)
+        else:
+            self._unit_written(change.before, change.after)
+
+    def posted(self, known: bool, transfer: Transfer) -> None:
+        self._expect(not known, "a transfer is posted once", transfer)
+        if transfer.kind is EntryKind.GRANT:
+            return
+        job_id = str(transfer.job_id)
+        if transfer.kind is EntryKind.HOLD:
+            self._held[job_id] = transfer.amount
+            return
+        if transfer.kind is EntryKind.DEBIT:
+            unit = self.world.units[job_id][str(transfer.unit_id)]
+            owed = (unit.status, unit.credits)
+            self._expect(owed == (UnitStatus.COMPLETED, transfer.amount), "only completed units are debited", (transfer, owed))
+        left = self._held[job_id] - transfer.amount
+        self._held[job_id] = left
+        self._expect(left >= 0, "a job spends and releases no more than it holds", transfer)
+        self._expect(transfer.kind is not EntryKind.RELEASE or left == 0, "a release empties the hold", (transfer, left))
+
+    def balanced(self, balance: Balance) -> None:
+        total = balance.available + balance.held + balance.spent
+        self._expect(total == balance.granted, "available + held + spent = granted", balance)
+        self._expect(min(balance.available, balance.held, balance.spent) >= 0, "no account is below zero", balance)
+
+    def _job_written(self, before: Job | None, after: Job) -> None:
+        if after.is_live:
+            self.live_jobs.add(after.id)
+        else:
+            self.live_jobs.discard(after.id)
+        if before is not None and not before.is_live:
+            self._expect(after.status is before.status, "a job ends once", (before.status, after.status))
+        self._expect(after.units_completed <= after.units_total or not after.units_total, "a job counts its units once", after)
+
+    def _unit_written(self, before: Unit | None, after: Unit) -> None:
+        if before is None:
+            return
+        if before.is_final:
+            ends = [(each.status, each.credits, each.failure) for each in (before, after)]
+            self._expect(ends[0] == ends[1], "a unit ends once", (after.id, ends))
+        self._expect(
+            after.attempt - before.attempt in (0, 1), "attempts count by one", (after.id, before.attempt, after.attempt)
+        )
+        self._expect(after.attempt <= after.max_attempts, "attempts are bounded", (after.id, after.attempt))
+        if before.lease is not None and (after.lease is None or after.lease.token != before.lease.token):
+            self._check_lease_ended(before, after)
+        if after.attempt > before.attempt:
+            rows = self.world.units[after.job_id]
+            needs = [rows[unit_id(after.job_id, need)].status for need in after.needs]
+            self._expect(all(each is UnitStatus.COMPLETED for each in needs), "needs come first", (after.id, needs))
+
+    def _check_lease_ended(self, before: Unit, after: Unit) -> None:
+        """A lease ends with its holder's report, with its unit, or by lapsing; nobody takes it away."""
+        lease = before.lease
+        if lease is None or after.is_final or lease.token in self.handed_in:
+            return
+        lapsed = lease.expires_at <= self._clock.moment + _CLOCKS_DIFFER
+        self._expect(lapsed, "one valid lease per unit", (after.id, str(lease.expires_at), str(self._clock.moment)))
+
+    def _expect(self, holds: bool, promise: str, found: object) -> None:
+        if not holds:
+            self.violation = self.violation or Violation(promise, found)
+            raise self.violation
+
+
+class _Balances(dict[str, Balance]):
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def __setitem__(self, key: str, balance: Balance) -> None:
+        super().__setitem__(key, balance)
+        self._watch.balanced(balance)
+
+
+class _Ledger(dict[str, Transfer]):
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def __setitem__(self, key: str, transfer: Transfer) -> None:
+        known = key in self
+        super().__setitem__(key, transfer)
+        self._watch.posted(known, transfer)
+
+
+class _Ledgers(dict[str, dict[str, Transfer]]):
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def setdefault(self, key: str, _default: Any = None) -> dict[str, Transfer]:
+        if key not in self:
+            self[key] = _Ledger(self._watch)
+        return self[key]

@@ -1,0 +1,208 @@
+"""What a machine does with a bell: claims, works, beats, reports; or crashes, stalls, lies and repeats itself."""
+
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import Any
+
+from bench.simulate.calls import Answer, Calls
+from bench.simulate.deployment import Deployment
+from bench.simulate.faults import Faults
+from bench.simulate.fleet import Fleet, Home
+from bench.simulate.loop import Loop
+from bench.simulate.machines import LEAVES_A_MODEL, lease_of, model_file
+from bench.simulate.violations import expect_equal
+from gpupool.dispatch.memory import Received
+from gpupool.wire.failures import FailureCode
+from gpupool.wire.units import CompleteRequest, Doorway, UnitGrant, UnitVerdict
+
+_BEAT_SECONDS = 15.0
+_LEASE_SECONDS = 60.0
+_CLAIM_TRIES, _REPORT_TRIES = 3, 8
+_SAYABLE = sorted(set(FailureCode) - {FailureCode.PLANNING_FAILED, FailureCode.DISPATCH_FAILED, FailureCode.LEASE_EXPIRED})
+_LIES = ("no output", "another output", "token", "attempt", "machine", "runtime", "unit", "doorway", "beat")
+
+
+@dataclass(eq=False)
+class Job:
+    """One attempt in a machine's hands."""
+
+    home: Home
+    bell: Received
+    grant: UnitGrant
+    over: bool = False
+    runtime: float = 0.0
+
+
+class Work:
+    def __init__(self, random: Random, loop: Loop, faults: Faults, deployment: Deployment, fleet: Fleet) -> None:
+        self._random, self._loop, self._faults, self._deployment, self._fleet = random, loop, faults, deployment, fleet
+        self._calls = Calls(loop, faults)
+        self._grants: list[UnitGrant] = []
+        self._quick = random.choice((0.5, 5.0, 20.0))
+        fleet.answer = self.answer
+
+    def answer(self, home: Home, bell: Received) -> None:
+        """A slot of ``home`` is taken by this bell until it is freed again."""
+        if self._faults.happens("bell_ignored"):
+            late = self._random.choice((0.0, 40.0))
+            self._loop.after(late, "bell let go", bell.bell.unit_id, partial(self._let_go, home, bell))
+            return
+        delay = self._random.uniform(0.05, 1)
+        self._loop.after(delay, "claim", bell.bell.unit_id, partial(self._claim, home, bell, 1))
+
+    def _let_go(self, home: Home, bell: Received) -> None:
+        """Declined, claimed late, or just forgotten."""
+        how = self._random.choice(("decline", "claim", "forget"))
+        if how == "claim":
+            self._claim(home, bell, 1)
+            return
+        if how == "decline":
+            leases = self._deployment.node.leases
+            self._calls.make(partial(leases.decline, home.machine.worker, bell.doorway))
+        self._free(home)
+
+    def _claim(self, home: Home, bell: Received, tries: int) -> None:
+        answer = self._calls.make(partial(home.machine.claim, bell))
+        if answer.failed and tries < _CLAIM_TRIES and home.online:
+            again = partial(self._claim, home, bell, tries + 1)
+            self._loop.after(self._random.uniform(0.5, 4), "claim again", bell.bell.unit_id, again)
+        elif answer.value is None:
+            self._free(home)
+        else:
+            expect_equal(answer.value.unit_id, bell.bell.unit_id, "a claim grants what was asked for")
+            self._begin(Job(home, bell, answer.value))
+
+    def _begin(self, job: Job) -> None:
+        self._grants.append(job.grant)
+        long = self._random.random() < 0.1
+        job.runtime = self._random.uniform(40, 400) if long else self._random.expovariate(1 / self._quick)
+        if self._faults.happens("crash_silently"):
+            self._crash(job)
+            return
+        if self._faults.happens("lie"):
+            self._lie(job)
+        if self._faults.happens("stall"):
+            job.runtime += self._random.uniform(_LEASE_SECONDS, 15 * _LEASE_SECONDS)
+        else:
+            self._beat_later(job)
+        self._loop.after(job.runtime, "report", job.grant.unit_id, partial(self._report, job))
+
+    def _crash(self, job: Job) -> None:
+        """The power goes: nothing is said, and everything in hand is forgotten."""
+        self._loop.note("  crashed", f"home {job.home.number}")
+        job.over = True
+        job.home.busy -= 1
+        self._fleet.leave(job.home, self._random.uniform(20, 900))
+
+    def _free(self, home: Home) -> None:
+        home.busy -= 1
+        self._fleet.free(home)
+
+    def _beat_later(self, job: Job) -> None:
+        wait = _BEAT_SECONDS * job.home.pace
+        if wait < job.runtime:
+            self._loop.after(wait, "beat", job.grant.unit_id, partial(self._beat, job, self._loop.now + job.runtime))
+
+    def _beat(self, job: Job, ends_at: float) -> None:
+        if job.over:
+            return
+        answer = self._calls.make(partial(job.home.machine.heartbeat, job.grant, fraction=0.5))
+        if answer.value is not None and answer.value.units[0].verdict is not UnitVerdict.CONTINUE:
+            self._finish(job)
+            return
+        wait = _BEAT_SECONDS * job.home.pace
+        if self._loop.now + wait < ends_at:
+            self._loop.after(wait, "beat", job.grant.unit_id, partial(self._beat, job, ends_at))
+
+    def _report(self, job: Job) -> None:
+        if job.over:
+            return
+        code = None
+        if self._faults.happens("fail"):
+            code = self._random.choice(_SAYABLE)
+        elif self._faults.happens("drain"):
+            code = FailureCode.NODE_DRAINED
+            job.home.slots = 0
+            self._loop.after(self._random.uniform(30, 600), "back", f"home {job.home.number}", partial(self._undrain, job.home))
+        self._say(job, code, 1)
+
+    def _undrain(self, home: Home) -> None:
+        home.slots = 1
+        self._fleet.free(home)
+
+    def _say(self, job: Job, code: FailureCode | None, tries: int) -> None:
+        answer = self._tell(job, code)
+        unit_id = job.grant.unit_id
+        if answer.failed and tries < _REPORT_TRIES:
+            again = partial(self._say, job, code, tries + 1)
+            self._loop.after(self._random.uniform(0.5, 6), "report again", unit_id, again)
+            return
+        if self._faults.happens("report_again"):
+            late = self._random.choice((0.0, 0.2, 90.0))
+            other = self._random.choice((code, None, FailureCode.SCRIPT_FAILED))
+            self._loop.after(late, "report twice", unit_id, partial(self._tell, job, other))
+        self._finish(job)
+
+    def _tell(self, job: Job, code: FailureCode | None) -> Answer:
+        machine, grant = job.home.machine, job.grant
+        # Said before it is known whether it arrives: the holder is through with it either way.
+        self._deployment.watch.handed_in.add(grant.lease_token)
+        if code is None:
+            return self._calls.make(partial(machine.complete, grant, runtime_seconds=round(job.runtime, 3)))
+        return self._calls.make(partial(machine.fail, grant, code))
+
+    def _finish(self, job: Job) -> None:
+        if not job.over:
+            job.over = True
+            self._free(job.home)
+
+    def _lie(self, job: Job) -> None:
+        """Before the honest report, something that is not true."""
+        what = self._random.choice(_LIES)
+        late = self._random.uniform(0, job.runtime)
+        self._loop.after(late, f"lie about {what}", job.grant.unit_id, partial(self._tell_lie, job, what))
+
+    def _tell_lie(self, job: Job, what: str) -> None:
+        machine, grant, leases = job.home.machine, job.grant, self._deployment.node.leases
+        if what == "doorway":
+            foreign = Doorway(queue_url="https://evil.example/queue", receipt_handle="receipt")
+            self._calls.make(partial(leases.claim, machine.worker, grant.unit_id, foreign))
+        elif what == "unit":
+            other = self._random.choice(self._grants)
+            answer = self._calls.make(partial(leases.claim, machine.worker, other.unit_id, job.bell.doorway))
+            if answer.value is not None and answer.value.unit_id != grant.unit_id:
+                self._grants.append(answer.value)
+        elif what == "beat":
+            self._calls.make(partial(machine.heartbeat, self._random.choice(self._grants)))
+        elif what == "machine":
+            other_home = self._random.choice(self._fleet.homes)
+            self._refused(job, partial(other_home.machine.complete, grant), unless=other_home is job.home)
+        else:
+            self._refused(
+                job,
+                partial(leases.complete, machine.worker, grant.unit_id, self._false_report(job, what)),
+                unless=what == "runtime" or grant.role not in LEAVES_A_MODEL,
+            )
+
+    def _refused(self, job: Job, act: Any, *, unless: bool) -> None:
+        if unless:
+            self._deployment.watch.handed_in.add(job.grant.lease_token)
+        answer = self._calls.make(act)
+        if not unless and answer.value is not None:
+            expect_equal(answer.value.accepted, False, "a false report is not accepted")
+
+    def _false_report(self, job: Job, what: str) -> CompleteRequest:
+        grant = job.grant
+        lease, outputs, runtime = lease_of(grant), [], job.runtime
+        if what == "token":
+            lease = lease.model_copy(update={"lease_token": "0" * 32})
+        elif what == "attempt":
+            lease = lease.model_copy(update={"attempt": grant.attempt + 1})
+        elif what == "another output":
+            outputs = [model_file(b"never uploaded", name="never.tar.gz")]
+        elif what == "runtime":
+            runtime = self._random.choice((0.0, 1e9))
+            outputs = [model_file(b"a model")] if grant.role in LEAVES_A_MODEL else []
+            self._deployment.objects.put(f"jobs/{grant.job_id}/{grant.unit_id}/{grant.attempt}/model.tar.gz", b"a model")
+        return CompleteRequest(lease=lease, outputs=outputs, runtime_seconds=runtime)
