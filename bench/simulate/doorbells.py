@@ -21,7 +21,8 @@ class Doorbells(MemoryQueue):
 
     def ring(self, queue_url: str, bell: Doorbell, *, group: str) -> None:
         if self._faults.happens("bell_again"):
-            self._ring_later(queue_url, bell, group, self._random.uniform(0, 300))
+            late = self._random.choice((0.1, 2, 300))
+            self._ring_later(queue_url, bell, group, self._random.uniform(0, late))
         if self._faults.happens("bell_slow"):
             self._ring_later(queue_url, bell, group, self._random.uniform(0, 60))
         else:

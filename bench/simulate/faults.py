@@ -75,7 +75,7 @@ class Rates:
 
 _MOST = Rates(
     port_call=0.02,
-    crowding=0.15,
+    crowding=0.6,
     record_again=0.15,
     record_slow=0.15,
     wake_lost=0.2,

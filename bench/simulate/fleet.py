@@ -46,7 +46,7 @@ class Fleet:
 
     def begin(self) -> None:
         random = self._random
-        for _ in range(random.randint(1, 5)):
+        for _ in range(random.randint(1, 6)):
             self._loop.after(random.uniform(0, 60), "pair", "", self._pair)
         for _ in range(random.choice((0, 2, 6))):
             self._loop.after(random.uniform(10, 1_500), "come or go", "", self._come_or_go)

@@ -60,6 +60,7 @@ class Loop:
         self.now = 0.0
         # The share of events that run at once with those after them.
         self.crowding = 0.0
+        self.crowded = 0
         self._random = random
         self._trace = trace
         self._due: list[tuple[float, int, str, str, Act]] = []
@@ -81,8 +82,10 @@ class Loop:
         at, _, what, about, act = heapq.heappop(self._due)
         self._move_to(at)
         self._trace.note(at, what, about)
-        if self.crowding and self._random.random() < self.crowding:
-            self.strands.run([act, *self._neighbours(about[:_SAME])])
+        crowd = self._neighbours(about[:_SAME]) if self.crowding and self._random.random() < self.crowding else []
+        if crowd:
+            self.crowded += 1
+            self.strands.run([act, *crowd])
         else:
             act()
 

@@ -71,9 +71,9 @@ class Watch:
         if before.is_final:
             ends = [(each.status, each.credits, each.failure) for each in (before, after)]
             self._expect(ends[0] == ends[1], "a unit ends once", (after.id, ends))
-        self._expect(
-            after.attempt - before.attempt in (0, 1), "attempts count by one", (after.id, before.attempt, after.attempt)
-        )
+        self._expect(after.version == before.version + 1, "no write is lost", (after.id, before.version, after.version))
+        counted = after.attempt - before.attempt
+        self._expect(counted in (0, 1), "attempts count by one", (after.id, before.attempt, after.attempt))
         self._expect(after.attempt <= after.max_attempts, "attempts are bounded", (after.id, after.attempt))
         if before.lease is not None and (after.lease is None or after.lease.token != before.lease.token):
             self._check_lease_ended(before, after)

@@ -14,7 +14,7 @@ from bench.simulate.machines import LEAVES_A_MODEL, lease_of, model_file
 from bench.simulate.violations import expect_equal
 from gpupool.dispatch.memory import Received
 from gpupool.wire.failures import FailureCode
-from gpupool.wire.units import CompleteRequest, Doorway, UnitGrant, UnitVerdict
+from gpupool.wire.units import CompleteRequest, Doorway, OutputFile, UnitGrant, UnitVerdict
 
 _BEAT_SECONDS = 15.0
 _LEASE_SECONDS = 60.0
@@ -24,7 +24,7 @@ _LIES = ("no output", "another output", "token", "attempt", "machine", "runtime"
 
 
 @dataclass(eq=False)
-class Job:
+class Attempt:
     """One attempt in a machine's hands."""
 
     home: Home
@@ -71,138 +71,143 @@ class Work:
             self._free(home)
         else:
             expect_equal(answer.value.unit_id, bell.bell.unit_id, "a claim grants what was asked for")
-            self._begin(Job(home, bell, answer.value))
+            self._begin(Attempt(home, bell, answer.value))
 
-    def _begin(self, job: Job) -> None:
-        self._grants.append(job.grant)
+    def _begin(self, attempt: Attempt) -> None:
+        self._grants.append(attempt.grant)
         long = self._random.random() < 0.1
-        job.runtime = self._random.uniform(40, 400) if long else self._random.expovariate(1 / self._quick)
+        attempt.runtime = self._random.uniform(40, 400) if long else self._random.expovariate(1 / self._quick)
         if self._faults.happens("crash_silently"):
-            self._crash(job)
+            self._crash(attempt)
             return
         if self._faults.happens("lie"):
-            self._lie(job)
+            self._lie(attempt)
         if self._faults.happens("stall"):
-            job.runtime += self._random.uniform(_LEASE_SECONDS, 15 * _LEASE_SECONDS)
+            attempt.runtime += self._random.uniform(_LEASE_SECONDS, 15 * _LEASE_SECONDS)
         else:
-            self._beat_later(job)
-        self._loop.after(job.runtime, "report", job.grant.unit_id, partial(self._report, job))
+            self._beat_later(attempt)
+        self._loop.after(attempt.runtime, "report", attempt.grant.unit_id, partial(self._report, attempt))
 
-    def _crash(self, job: Job) -> None:
+    def _crash(self, attempt: Attempt) -> None:
         """The power goes: nothing is said, and everything in hand is forgotten."""
-        self._loop.note("  crashed", f"home {job.home.number}")
-        job.over = True
-        job.home.busy -= 1
-        self._fleet.leave(job.home, self._random.uniform(20, 900))
+        self._loop.note("  crashed", f"home {attempt.home.number}")
+        attempt.over = True
+        attempt.home.busy -= 1
+        self._fleet.leave(attempt.home, self._random.uniform(20, 900))
 
     def _free(self, home: Home) -> None:
         home.busy -= 1
         self._fleet.free(home)
 
-    def _beat_later(self, job: Job) -> None:
-        wait = _BEAT_SECONDS * job.home.pace
-        if wait < job.runtime:
-            self._loop.after(wait, "beat", job.grant.unit_id, partial(self._beat, job, self._loop.now + job.runtime))
+    def _beat_later(self, attempt: Attempt) -> None:
+        wait = _BEAT_SECONDS * attempt.home.pace
+        if wait < attempt.runtime:
+            beat = partial(self._beat, attempt, self._loop.now + attempt.runtime)
+            self._loop.after(wait, "beat", attempt.grant.unit_id, beat)
 
-    def _beat(self, job: Job, ends_at: float) -> None:
-        if job.over:
+    def _beat(self, attempt: Attempt, ends_at: float) -> None:
+        if attempt.over:
             return
-        answer = self._calls.make(partial(job.home.machine.heartbeat, job.grant, fraction=0.5))
+        answer = self._calls.make(partial(attempt.home.machine.heartbeat, attempt.grant, fraction=0.5))
         if answer.value is not None and answer.value.units[0].verdict is not UnitVerdict.CONTINUE:
-            self._finish(job)
+            self._finish(attempt)
             return
-        wait = _BEAT_SECONDS * job.home.pace
+        wait = _BEAT_SECONDS * attempt.home.pace
         if self._loop.now + wait < ends_at:
-            self._loop.after(wait, "beat", job.grant.unit_id, partial(self._beat, job, ends_at))
+            self._loop.after(wait, "beat", attempt.grant.unit_id, partial(self._beat, attempt, ends_at))
 
-    def _report(self, job: Job) -> None:
-        if job.over:
+    def _report(self, attempt: Attempt) -> None:
+        if attempt.over:
             return
         code = None
         if self._faults.happens("fail"):
             code = self._random.choice(_SAYABLE)
         elif self._faults.happens("drain"):
             code = FailureCode.NODE_DRAINED
-            job.home.slots = 0
-            self._loop.after(self._random.uniform(30, 600), "back", f"home {job.home.number}", partial(self._undrain, job.home))
-        self._say(job, code, 1)
+            home = attempt.home
+            home.slots = 0
+            self._loop.after(self._random.uniform(30, 600), "back", f"home {home.number}", partial(self._undrain, home))
+        self._say(attempt, code, 1)
 
     def _undrain(self, home: Home) -> None:
         home.slots = 1
         self._fleet.free(home)
 
-    def _say(self, job: Job, code: FailureCode | None, tries: int) -> None:
-        answer = self._tell(job, code)
-        unit_id = job.grant.unit_id
+    def _say(self, attempt: Attempt, code: FailureCode | None, tries: int) -> None:
+        answer = self._tell(attempt, code)
+        unit_id = attempt.grant.unit_id
         if answer.failed and tries < _REPORT_TRIES:
-            again = partial(self._say, job, code, tries + 1)
+            again = partial(self._say, attempt, code, tries + 1)
             self._loop.after(self._random.uniform(0.5, 6), "report again", unit_id, again)
             return
         if self._faults.happens("report_again"):
             late = self._random.choice((0.0, 0.2, 90.0))
             other = self._random.choice((code, None, FailureCode.SCRIPT_FAILED))
-            self._loop.after(late, "report twice", unit_id, partial(self._tell, job, other))
-        self._finish(job)
+            self._loop.after(late, "report twice", unit_id, partial(self._tell, attempt, other))
+        self._finish(attempt)
 
-    def _tell(self, job: Job, code: FailureCode | None) -> Answer:
-        machine, grant = job.home.machine, job.grant
+    def _tell(self, attempt: Attempt, code: FailureCode | None) -> Answer:
+        machine, grant = attempt.home.machine, attempt.grant
         # Said before it is known whether it arrives: the holder is through with it either way.
         self._deployment.watch.handed_in.add(grant.lease_token)
         if code is None:
-            return self._calls.make(partial(machine.complete, grant, runtime_seconds=round(job.runtime, 3)))
+            return self._calls.make(partial(machine.complete, grant, runtime_seconds=round(attempt.runtime, 3)))
         return self._calls.make(partial(machine.fail, grant, code))
 
-    def _finish(self, job: Job) -> None:
-        if not job.over:
-            job.over = True
-            self._free(job.home)
+    def _finish(self, attempt: Attempt) -> None:
+        if not attempt.over:
+            attempt.over = True
+            self._free(attempt.home)
 
-    def _lie(self, job: Job) -> None:
+    def _lie(self, attempt: Attempt) -> None:
         """Before the honest report, something that is not true."""
         what = self._random.choice(_LIES)
-        late = self._random.uniform(0, job.runtime)
-        self._loop.after(late, f"lie about {what}", job.grant.unit_id, partial(self._tell_lie, job, what))
+        late = self._random.uniform(0, attempt.runtime)
+        self._loop.after(late, f"lie about {what}", attempt.grant.unit_id, partial(self._tell_lie, attempt, what))
 
-    def _tell_lie(self, job: Job, what: str) -> None:
-        machine, grant, leases = job.home.machine, job.grant, self._deployment.node.leases
+    def _tell_lie(self, attempt: Attempt, what: str) -> None:
+        machine, grant, leases = attempt.home.machine, attempt.grant, self._deployment.node.leases
         if what == "doorway":
             foreign = Doorway(queue_url="https://evil.example/queue", receipt_handle="receipt")
             self._calls.make(partial(leases.claim, machine.worker, grant.unit_id, foreign))
         elif what == "unit":
             other = self._random.choice(self._grants)
-            answer = self._calls.make(partial(leases.claim, machine.worker, other.unit_id, job.bell.doorway))
+            answer = self._calls.make(partial(leases.claim, machine.worker, other.unit_id, attempt.bell.doorway))
             if answer.value is not None and answer.value.unit_id != grant.unit_id:
                 self._grants.append(answer.value)
         elif what == "beat":
             self._calls.make(partial(machine.heartbeat, self._random.choice(self._grants)))
         elif what == "machine":
             other_home = self._random.choice(self._fleet.homes)
-            self._refused(job, partial(other_home.machine.complete, grant), unless=other_home is job.home)
+            self._refused(attempt, partial(other_home.machine.complete, grant), unless=other_home is attempt.home)
         else:
-            self._refused(
-                job,
-                partial(leases.complete, machine.worker, grant.unit_id, self._false_report(job, what)),
-                unless=what == "runtime" or grant.role not in LEAVES_A_MODEL,
-            )
+            report = partial(leases.complete, machine.worker, grant.unit_id, self._false_report(attempt, what))
+            honest = what == "runtime" or (what == "no output" and grant.role not in LEAVES_A_MODEL)
+            self._refused(attempt, report, unless=honest)
 
-    def _refused(self, job: Job, act: Any, *, unless: bool) -> None:
+    def _refused(self, attempt: Attempt, act: Any, *, unless: bool) -> None:
         if unless:
-            self._deployment.watch.handed_in.add(job.grant.lease_token)
+            self._deployment.watch.handed_in.add(attempt.grant.lease_token)
         answer = self._calls.make(act)
         if not unless and answer.value is not None:
             expect_equal(answer.value.accepted, False, "a false report is not accepted")
 
-    def _false_report(self, job: Job, what: str) -> CompleteRequest:
-        grant = job.grant
-        lease, outputs, runtime = lease_of(grant), [], job.runtime
+    def _false_report(self, attempt: Attempt, what: str) -> CompleteRequest:
+        grant = attempt.grant
+        lease, runtime = lease_of(grant), attempt.runtime
+        outputs = self._a_model(grant)
         if what == "token":
             lease = lease.model_copy(update={"lease_token": "0" * 32})
         elif what == "attempt":
             lease = lease.model_copy(update={"attempt": grant.attempt + 1})
+        elif what == "no output":
+            outputs = []
         elif what == "another output":
             outputs = [model_file(b"never uploaded", name="never.tar.gz")]
-        elif what == "runtime":
+        else:
             runtime = self._random.choice((0.0, 1e9))
-            outputs = [model_file(b"a model")] if grant.role in LEAVES_A_MODEL else []
-            self._deployment.objects.put(f"jobs/{grant.job_id}/{grant.unit_id}/{grant.attempt}/model.tar.gz", b"a model")
         return CompleteRequest(lease=lease, outputs=outputs, runtime_seconds=runtime)
+
+    def _a_model(self, grant: UnitGrant) -> list[OutputFile]:
+        self._deployment.objects.put(f"jobs/{grant.job_id}/{grant.unit_id}/{grant.attempt}/model.tar.gz", b"a model")
+        return [model_file(b"a model")]

@@ -1,4 +1,4 @@
-"""Doorbells in memory: visibility by the given clock, receive counts, fairness between groups, a dead-letter queue per queue."""
+"""Doorbells in memory: visibility by the given clock, receive counts, fairness between groups, dead letters."""
 
 import heapq
 from dataclasses import dataclass, field

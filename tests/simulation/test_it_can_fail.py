@@ -1,0 +1,117 @@
+"""Conditions of the core, taken out one by one: the simulation has to notice each within a few seeds, and say how to see it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bench.simulate.run import play, report
+from bench.simulate.simulation import Result
+from gpupool.idempotency.memory import MemoryIdempotencyStore
+from gpupool.jobs.memory import MemoryJobStore
+from gpupool.jobs.model import Job, JobStatus
+from gpupool.ledger.memory import MemoryLedgerStore
+from gpupool.transitions.memory import MemoryTransitions
+from gpupool.units import claims, decide
+from gpupool.units.decide import Refusal, Standing
+from gpupool.units.memory import MemoryUnitStore
+from gpupool.units.model import Unit
+from gpupool.webhooks.fan_out import FanOut
+from gpupool.workflow.settle import Settlement
+
+SEEDS = 24
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def debits_are_not_remembered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(MemoryLedgerStore, "is_posted", lambda self, transfer: False)
+
+
+def a_lease_keeps_nobody_out(patch: pytest.MonkeyPatch) -> None:
+    ask = decide.refuse_claim
+
+    def refuse(*args: Any, **named: Any) -> Refusal | None:
+        refusal = ask(*args, **named)
+        return None if refusal is Refusal.LEASED else refusal
+
+    patch.setattr(claims.decide, "refuse_claim", refuse)
+
+
+def any_token_may_report(patch: pytest.MonkeyPatch) -> None:
+    def standing(unit: Unit | None, lease: Any) -> Standing:
+        return Standing.HOLDS if unit is not None and unit.lease is not None else Standing.LOST
+
+    patch.setattr(decide, "standing", standing)
+
+
+def the_version_is_not_compared(patch: pytest.MonkeyPatch) -> None:
+    def write_over(self: MemoryUnitStore, unit: Unit) -> Unit:
+        return self.write(replace(unit, version=unit.version + 1))
+
+    patch.setattr(MemoryUnitStore, "replace", write_over)
+
+
+def the_rest_of_the_hold_is_kept(patch: pytest.MonkeyPatch) -> None:
+    close = MemoryTransitions.close
+    patch.setattr(MemoryTransitions, "close", lambda self, job, ending: close(self, job, replace(ending, release=None)))
+
+
+def keys_are_not_remembered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(MemoryIdempotencyStore, "get", lambda self, record_id: None)
+
+
+def needs_are_never_opened(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(MemoryUnitStore, "open_edge", lambda self, unit_id, *, need: self.get(unit_id))
+
+
+def completed_units_are_free(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Settlement, "settle", lambda self, unit: None)
+
+
+def an_ended_job_is_planned_again(patch: pytest.MonkeyPatch) -> None:
+    def begin_planning(self: MemoryJobStore, job_id: str) -> Job | None:
+        job = self.get(job_id)
+        return self.write(replace(job, status=JobStatus.PLANNING)) if job else None
+
+    patch.setattr(MemoryJobStore, "begin_planning", begin_planning)
+
+
+def webhooks_are_not_enqueued(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FanOut, "enqueue", lambda self, endpoint, event: None)
+
+
+BREAKS: dict[Break, str] = {
+    debits_are_not_remembered: "a transfer is posted once|functions fail only where a fault was injected",
+    a_lease_keeps_nobody_out: "one valid lease per unit",
+    any_token_may_report: "a false report is not accepted|one valid lease per unit",
+    the_version_is_not_compared: "no write is lost",
+    the_rest_of_the_hold_is_kept: "gave the rest of its hold back|held",
+    keys_are_not_remembered: "one key makes one job|is told every event once",
+    needs_are_never_opened: "no job waits for ever",
+    completed_units_are_free: "no job waits for ever|one debit per completed unit|a release empties the hold",
+    an_ended_job_is_planned_again: "a job ends once",
+    webhooks_are_not_enqueued: "is told every event once",
+}
+
+
+def first_broken() -> Result | None:
+    for seed in range(SEEDS):
+        broken = play([seed], bar=False).broken
+        if broken:
+            return broken[0]
+    return None
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.__name__)
+def test_a_broken_promise_is_found(broken: Break, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(monkeypatch)
+
+    found = first_broken()
+
+    assert found is not None
+    assert found.failure is not None
+    assert any(part in found.failure.promise for part in BREAKS[broken].split("|")), found.failure
+    said = report(found, units=100)
+    assert f"python -m bench.simulate --seed {found.seed} --trace" in said
+    assert found.failure.trace[-1] in said

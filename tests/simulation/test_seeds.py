@@ -1,0 +1,19 @@
+"""The nightly simulation, small: every promise holds in the first hundred worlds."""
+
+import pytest
+
+from bench.simulate.run import play, report
+
+UNITS_PER_SEED = 100
+SEEDS = 105
+CHUNK = 15
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_every_promise_is_kept(first: int) -> None:
+    summary = play(range(first, first + CHUNK), units=UNITS_PER_SEED, bar=False)
+
+    assert not summary.broken, "".join(report(result, units=UNITS_PER_SEED) for result in summary.broken)
+    # All of them together are more than ten thousand units.
+    assert summary.units >= CHUNK * UNITS_PER_SEED * 0.96
+    assert len(summary.faults) >= 15
