@@ -1,0 +1,1 @@
+"""How long customers with little work wait beside one with very much."""
