@@ -17,11 +17,13 @@ def check_jobs(deployment: Deployment) -> None:
     """Every job and every unit has ended, and its books and its story say so."""
     world = deployment.world
     check_books(world)
-    expect_equal(deployment.executor.all.keys(), world.jobs.keys(), "every job had its execution")
+    executions = deployment.executor.all.values()
+    expect_equal({each.job_id for each in executions}, set(world.jobs), "every job had its execution")
+    for execution in executions:
+        expect_equal(execution.at, At.ENDED, f"the execution {execution.name} ended")
     for job in world.jobs.values():
         units = world.units.get(job.id, {}).values()
         expect(not job.is_live, "no job waits for ever", job.id)
-        expect_equal(deployment.executor.all[job.id].at, At.ENDED, f"the execution of {job.id} ended")
         expect((job.failure is not None) == (job.status == "failed"), "failed jobs say why", (job.id, job.status))
         done = all(unit.status is UnitStatus.COMPLETED for unit in units)
         expect(job.status != "completed" or (done and bool(units)), "completed jobs are complete", job.id)

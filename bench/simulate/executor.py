@@ -26,11 +26,12 @@ class Executor:
         self._tries: dict[str, int] = {}
         self._scheduled: set[str] = set()
 
-    def start(self, job_id: str) -> None:
-        if job_id not in self.all:
-            self.all[job_id] = Execution(job_id, self.workflow)
-            self.running.add(job_id)
-            self._soon(self.all[job_id])
+    def start(self, job_id: str, *, generation: int = 0) -> None:
+        execution = Execution(job_id, generation, self.workflow)
+        if execution.name not in self.all:
+            self.all[execution.name] = execution
+            self.running.add(execution.name)
+            self._soon(execution)
 
     def resume(self, task_token: str, outcome: Outcome) -> None:
         if not self._faults.happens("wake_lost"):
@@ -43,45 +44,47 @@ class Executor:
         self._soon(execution)
 
     def _soon(self, execution: Execution, seconds: float = 0.1) -> None:
-        if execution.can_step and execution.job_id not in self._scheduled:
-            self._scheduled.add(execution.job_id)
-            self._loop.after(seconds, f"step {execution.at}", execution.job_id, partial(self._step, execution))
+        if execution.can_step and execution.name not in self._scheduled:
+            self._scheduled.add(execution.name)
+            self._loop.after(seconds, f"step {execution.at}", execution.name, partial(self._step, execution))
 
     def _step(self, execution: Execution) -> None:
-        self._scheduled.discard(execution.job_id)
+        self._scheduled.discard(execution.name)
         if not execution.can_step:
             return
         step = execution.at
         done, _ = self._faults.run(execution.step)
         if done:
-            self._tries[execution.job_id] = 0
+            self._tries[execution.name] = 0
         else:
             self._failed(execution, step)
         if self._faults.happens("step_again"):
             late = self._random.uniform(0, self._random.choice((1, 1_000)))
             which = self._random.randrange(1_000)
-            self._loop.after(late, "step twice", execution.job_id, partial(self._step_again, execution, which))
+            self._loop.after(late, "step twice", execution.name, partial(self._step_again, execution, which))
         self._follow(execution)
 
     def _failed(self, execution: Execution, step: At) -> None:
         """Tried again, an Advance with a fresh token; after the last try the job is compensated."""
-        tries = self._tries[execution.job_id] = self._tries.get(execution.job_id, 0) + 1
-        if step is At.CLOSE or execution.at is At.CLOSE:
+        if step is At.ADVANCE and execution.at is not At.WAITING:
+            return  # its token had been parked, and was answered before it failed
+        tries = self._tries[execution.name] = self._tries.get(execution.name, 0) + 1
+        if step is At.CLOSE:
             return
         if tries > _TRIES:
-            self._loop.note("step given up", execution.job_id)
+            self._loop.note("step given up", execution.name)
             execution.fail()
         else:
-            execution.time_out()
+            execution.try_again()
 
     def _follow(self, execution: Execution) -> None:
         if execution.at is At.WAITING:
             token = execution.tokens[-1]
             self._loop.after(WAKE_AFTER, "wait over", token, partial(self._time_out, execution, token))
         elif execution.at is At.ENDED:
-            self.running.discard(execution.job_id)
+            self.running.discard(execution.name)
         else:
-            self._soon(execution, 2.0 ** min(self._tries.get(execution.job_id, 0), 6) - 0.9)
+            self._soon(execution, 2.0 ** min(self._tries.get(execution.name, 0), 6) - 0.9)
 
     def _time_out(self, execution: Execution, token: str) -> None:
         if execution.waits_with(token):

@@ -62,7 +62,7 @@ def keys_are_not_remembered(patch: pytest.MonkeyPatch) -> None:
 
 
 def needs_are_never_opened(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(MemoryUnitStore, "open_edge", lambda self, unit_id, *, need: self.get(unit_id))
+    patch.setattr(MemoryUnitStore, "open_edge", lambda self, unit_id, **_: self.get(unit_id))
 
 
 def completed_units_are_free(patch: pytest.MonkeyPatch) -> None:
