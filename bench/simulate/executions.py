@@ -33,6 +33,7 @@ class Execution:
 
     def __init__(self, job_id: str, generation: int, workflow: TrainingWorkflow) -> None:
         self.job_id = job_id
+        self.generation = generation
         self.name = execution_name(job_id, generation)
         self.at = At.PLAN
         self.tokens: list[str] = []
@@ -88,7 +89,9 @@ class Execution:
         self._go(Step(Outcome.FAILED))
 
     def _park(self, number: int) -> None:
-        self.workflow.advance(self.job_id, self.tokens[number - 1], entered=f"{self.name}{number:05d}")
+        # Sorts by time, as the moment does that AWS tells: a later execution's waits come after all of an earlier one's.
+        entered = f"{self.generation:05d}{number:05d}"
+        self.workflow.advance(self.job_id, self.tokens[number - 1], entered=entered)
 
     def _go(self, step: Step) -> None:
         self.state = step
