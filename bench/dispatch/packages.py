@@ -1,0 +1,77 @@
+"""One customer with credits, and the uploads that jobs of any size are made of."""
+
+from datetime import UTC, datetime
+
+from gpupool.bootstrap import CustomerCore
+from gpupool.jobs.model import Sensitivity
+from gpupool.jobs.submit import SubmitJob
+from gpupool.planning.manifest import manifest_to_dict
+from gpupool.planning.model import Manifest, ManifestUnit, Strategy
+from gpupool.ports import Ports
+from gpupool.settings import Settings
+from gpupool.units.model import Pool
+from gpupool.uploads.model import Upload, UploadKind, UploadStatus
+from gpupool.wire.vocabulary import CapabilityClass, UnitKind
+
+PLENTY = 1_000_000_000
+LAYER = 10
+_DATASET_ID = "0199aaaa-0000-7000-8000-000000000002"
+
+
+def generous(queue_urls: dict[str, str] | None = None, **known: str) -> Settings:
+    """Settings under which no limit of a customer is met."""
+    urls = queue_urls or {f"{pool}-{each}": f"memory://{pool}-{each}" for pool in Pool for each in CapabilityClass}
+    return Settings.model_validate(known | {"queue_urls": urls, "live_jobs": PLENTY, "units_per_day": PLENTY})
+
+
+def a_customer(core: CustomerCore) -> str:
+    """The id of a customer who can pay for everything."""
+    customer = core.accounts.create_customer(email="bench@example.com", password="correct horse battery", name="bench")
+    core.credits.grant(customer.id, amount=PLENTY, note="bench")
+    return customer.id
+
+
+def layers(units: int) -> Manifest:
+    """Layers of ten units. Each unit needs two of the layer before, so that every completion opens two edges, and the second
+    of them releases a unit."""
+    return Manifest(
+        Strategy.DAG, entry=None, parameters={"epochs": 3, "rate": 0.1}, units=tuple(_unit(at) for at in range(units))
+    )
+
+
+def upload(ports: Ports, customer_id: str, manifest: Manifest) -> SubmitJob:
+    """A request for a job over ``manifest``, whose data set and package are ready."""
+    package_id = f"package-{len(manifest.units)}"
+    for kind, name in ((UploadKind.DATASET, _DATASET_ID), (UploadKind.TRAINING_PACKAGE, package_id)):
+        made_of = manifest_to_dict(manifest) if kind is UploadKind.TRAINING_PACKAGE else None
+        ports.uploads.add(
+            Upload(
+                id=name,
+                customer_id=customer_id,
+                kind=kind,
+                name="bench",
+                content_type="application/zip",
+                size_bytes=1_000,
+                sha256="0" * 64,
+                status=UploadStatus.READY,
+                created_at=datetime.now(UTC),
+                manifest=made_of,
+            )
+        )
+    return SubmitJob(
+        name="bench",
+        dataset_id=_DATASET_ID,
+        training_package_id=package_id,
+        required_vram_mb=0,
+        required_disk_mb=100,
+        max_runtime_seconds=60,
+        sensitivity=Sensitivity.PUBLIC,
+    )
+
+
+def _unit(at: int) -> ManifestUnit:
+    layer, place = divmod(at, LAYER)
+    needs = {(layer - 1) * LAYER + (place + step) % LAYER for step in range(2)} if layer else set()
+    return ManifestUnit(
+        name=f"u{at}", entry="train.py", kind=UnitKind.CPU, required_vram_mb=0, needs=tuple(f"u{need}" for need in sorted(needs))
+    )
