@@ -51,8 +51,8 @@ class Emulated:
 
 
 @contextmanager
-def emulated() -> Iterator[Emulated]:
-    """A private emulator with the tables and nothing that reacts to them, so that only the door's own calls are timed."""
+def empty_account() -> Iterator[dict[str, str]]:
+    """A private emulator with the tables and nothing that reacts to them, and the settings that name what is there."""
     with TemporaryDirectory() as home, private_emulator(Path(home)) as emulator:
         _use(emulator.running.endpoint, emulator.keys.access_key_id, emulator.keys.secret_access_key)
         for spec in SPECS:
@@ -60,10 +60,15 @@ def emulated() -> Iterator[Emulated]:
         aws.s3().create_bucket(Bucket=BUCKET)
         made = aws.secretsmanager().create_secret(Name="signing", SecretString=secrets.token_hex(32))
         names = {f"{spec.name}_table": spec.name for spec in SPECS}
-        named = {"bucket": BUCKET, "signing_secret_arn": made["ARN"], "webhook_queue_url": "nobody-rings"}
-        known = Settings.model_validate(names | named | _no_limits())
-        yield _door(build_customer_core(AwsPorts(known)))
+        yield names | {"bucket": BUCKET, "signing_secret_arn": made["ARN"], "webhook_queue_url": "nobody-rings"}
         aws.reset()
+
+
+@contextmanager
+def emulated() -> Iterator[Emulated]:
+    """The door over an account of its own, so that only the door's own calls are timed."""
+    with empty_account() as named:
+        yield _door(build_customer_core(AwsPorts(Settings.model_validate(named | _no_limits()))))
 
 
 def _no_limits() -> dict[str, int]:

@@ -1,14 +1,14 @@
 """A machine that has whatever it is asked for in no time."""
 
 import hashlib
+from collections.abc import Callable
 
 from gpupool.bootstrap import build_node_core
-from gpupool.dispatch.memory import Received
 from gpupool.nodes.model import Tier
-from gpupool.twins import MemoryPorts
+from gpupool.ports import Ports
 from gpupool.wire.capabilities import Capabilities
 from gpupool.wire.joining import PairRequest
-from gpupool.wire.units import CompleteRequest, HeartbeatRequest, Lease, OutputFile, Progress, RunningUnit, UnitGrant
+from gpupool.wire.units import CompleteRequest, Doorway, HeartbeatRequest, Lease, OutputFile, Progress, RunningUnit, UnitGrant
 from gpupool.wire.vocabulary import ArtifactKind
 
 _METRICS = b'{"epoch": 1, "loss": 0.5}\n'
@@ -21,36 +21,29 @@ _PROGRESS = Progress(fraction=0.5, stage="running", metrics={"loss": 0.5})
 class Node:
     """A paired machine; its calls are those of the node door, behind the check of its key."""
 
-    def __init__(self, ports: MemoryPorts) -> None:
+    def __init__(self, ports: Ports, *, put: Callable[[str, bytes], None]) -> None:
+        """``put(key, body)`` uploads an object."""
         core = build_node_core(ports)
         code = core.pairing.create_code(Tier.COMMUNITY)
         paired = core.pairing.redeem(PairRequest(code=code, name="bench", capabilities=_capabilities()))
         self.worker = core.nodes.worker(core.nodes.authenticate(f"Bearer {paired.device_key}"))
-        self.leases = core.leases
-        self._queue = ports.queue
-        self._objects = ports.objects
+        self._leases = core.leases
+        self._put = put
 
-    def take(self) -> UnitGrant | None:
-        """The next unit that rings; None when none does."""
-        bell = self._receive()
-        return self.leases.claim(self.worker, bell.bell.unit_id, bell.doorway) if bell else None
+    def claim(self, unit_id: str, doorway: Doorway) -> UnitGrant:
+        return self._leases.claim(self.worker, unit_id, doorway)
 
     def heartbeat(self, held: UnitGrant) -> None:
         running = RunningUnit(unit_id=held.unit_id, lease=_lease(held), progress=_PROGRESS)
-        self.leases.heartbeat(self.worker, HeartbeatRequest(units=[running]))
+        self._leases.heartbeat(self.worker, HeartbeatRequest(units=[running]))
+
+    def upload(self, held: UnitGrant) -> None:
+        self._put(f"jobs/{held.job_id}/{held.unit_id}/{held.attempt}/{_FILE.name}", _METRICS)
 
     def complete(self, held: UnitGrant) -> None:
-        """Reports a result with one file, which lies where an upload would have put it."""
-        self._objects.put(f"jobs/{held.job_id}/{held.unit_id}/{held.attempt}/{_FILE.name}", _METRICS)
-        self.leases.complete(self.worker, held.unit_id, report(held))
-
-    def _receive(self) -> Received | None:
-        found = (self._queue.receive(url) for url in sorted(self.worker.queue_urls))
-        return next((message for message in found if message is not None), None)
-
-
-def report(held: UnitGrant) -> CompleteRequest:
-    return CompleteRequest(lease=_lease(held), outputs=[_FILE], metrics={"loss": 0.5}, runtime_seconds=1)
+        """Reports a result with the one file that was uploaded."""
+        report = CompleteRequest(lease=_lease(held), outputs=[_FILE], metrics={"loss": 0.5}, runtime_seconds=1)
+        self._leases.complete(self.worker, held.unit_id, report)
 
 
 def _lease(held: UnitGrant) -> Lease:

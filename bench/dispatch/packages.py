@@ -24,9 +24,9 @@ def generous(queue_urls: dict[str, str] | None = None, **known: str) -> Settings
     return Settings.model_validate(known | {"queue_urls": urls, "live_jobs": PLENTY, "units_per_day": PLENTY})
 
 
-def a_customer(core: CustomerCore) -> str:
+def a_customer(core: CustomerCore, email: str = "bench@example.com") -> str:
     """The id of a customer who can pay for everything."""
-    customer = core.accounts.create_customer(email="bench@example.com", password="correct horse battery", name="bench")
+    customer = core.accounts.create_customer(email=email, password="correct horse battery", name="bench")
     core.credits.grant(customer.id, amount=PLENTY, note="bench")
     return customer.id
 
