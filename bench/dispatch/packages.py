@@ -73,5 +73,9 @@ def _unit(at: int) -> ManifestUnit:
     layer, place = divmod(at, LAYER)
     needs = {(layer - 1) * LAYER + (place + step) % LAYER for step in range(2)} if layer else set()
     return ManifestUnit(
-        name=f"u{at}", entry="train.py", kind=UnitKind.CPU, required_vram_mb=0, needs=tuple(f"u{need}" for need in sorted(needs))
+        name=f"u{at}",
+        entry="train.py",
+        kind=UnitKind.CPU,
+        required_vram_mb=0,
+        needs=tuple(f"u{need}" for need in sorted(needs)),
     )

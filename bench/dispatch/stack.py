@@ -1,8 +1,7 @@
-"""``python -m bench.dispatch.stack``: lifecycles through the services on the local emulator, beside the AWS calls that they
-make.
+"""``python -m bench.dispatch.stack``: lifecycles on the local emulator, beside the AWS calls that they make.
 
-Every lifecycle runs twice in a row. First our services run it and their AWS calls are noted. Then a client that knows nothing of
-us sends the very same calls for another customer's job, which is in the same state. ratio = time of the calls / our time.
+Every lifecycle runs twice in a row. First our services run it and their AWS calls are noted. Then a client that knows nothing
+of us sends the very same calls for another customer's job, which is in the same state. ratio = time of the calls / our time.
 """
 
 import statistics
@@ -90,8 +89,9 @@ def _show(pairs: list[Pair]) -> dict[str, Any]:
     theirs = Sample.of("its AWS calls", [pair.theirs for pair in pairs])
     count = statistics.median(len(pair.calls) for pair in pairs)
     print(
-        f"{'lifecycle, on the stack':24} ours {ours.median:7.2f} ms [{ours.low:.2f}, {ours.high:.2f}]   its {count:.0f} AWS calls "
-        f"{theirs.median:7.2f} ms [{theirs.low:.2f}, {theirs.high:.2f}]   ratio {ratio:.2f} [{low:.2f}, {high:.2f}]  target >= {TARGET}"
+        f"{'lifecycle, on the stack':24} ours {ours.median:7.2f} ms [{ours.low:.2f}, {ours.high:.2f}]   "
+        f"its {count:.0f} AWS calls {theirs.median:7.2f} ms [{theirs.low:.2f}, {theirs.high:.2f}]   "
+        f"ratio {ratio:.2f} [{low:.2f}, {high:.2f}]  target >= {TARGET}"
     )
     kinds = Counter(call for pair in pairs for call in pair.calls)
     made = {name: round(number / len(pairs), 2) for name, number in kinds.most_common()}
