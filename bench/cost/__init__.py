@@ -1,0 +1,1 @@
+"""What a million units cost: every billed call of the real handlers, counted and priced."""
