@@ -22,6 +22,13 @@ class Execution:
     def can_step(self) -> bool:
         return self.token is None and not self.ended
 
+    @property
+    def next_state(self) -> str:
+        """The state whose function comes next."""
+        if self.outcome is None:
+            return "plan"
+        return "advance" if self.outcome is Outcome.ADVANCE else "close"
+
     def step(self, workflow: TrainingWorkflow) -> None:
         self.steps += 1
         if self.outcome is None:

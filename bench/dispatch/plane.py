@@ -1,7 +1,9 @@
 """The control plane in one process: the real services over memory, and what AWS does between them."""
 
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from bench.dispatch.executions import StateMachine
 from bench.dispatch.node import Node
@@ -14,13 +16,18 @@ from gpupool.twins import MemoryPorts
 from gpupool.wire.units import Doorway
 from gpupool.world import World
 
+T = TypeVar("T")
+
 
 class ControlPlane:
-    """Everything that is deployed. Streams and executions move when ``settle`` is called, one thing after the other."""
+    """Everything that is deployed. Streams and executions move when ``settle`` is called, one thing after the other.
+
+    Whatever would be one invocation of a function goes through ``call``, for subclasses to look at.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._stream: deque[Change] = deque()
-        world = World(jobs=Rows(self._stream), units=Partitions(self._stream))
+        self.stream: deque[Change] = deque()
+        world = World(jobs=Rows(self.stream), units=Partitions(self.stream))
         self.ports = MemoryPorts(clock=SystemClock(), world=world, settings=settings)
         self.customer = bootstrap.build_customer_core(self.ports)
         self.machine = StateMachine(self.ports.executions, bootstrap.build_workflow(self.ports))
@@ -30,12 +37,12 @@ class ControlPlane:
     def settle(self) -> None:
         """Delivers what was written and steps the executions until both wait for a machine."""
         while True:
-            while self._stream:
-                self._deliver(*self._stream.popleft())
+            while self.stream:
+                self._deliver(*self.stream.popleft())
             execution = self.machine.next_step()
             if execution is None:
                 return
-            self.machine.step(execution)
+            self.call(execution.next_state, partial(self.machine.step, execution))
 
     def work(self) -> bool:
         """One lifecycle: a machine answers the next bell and completes its unit, and all follows from that. False when no
@@ -43,13 +50,16 @@ class ControlPlane:
         heard = self._hear()
         if heard is None:
             return False
-        held = self._node.claim(*heard)
+        held = self.call("claim", partial(self._node.claim, *heard))
         self.settle()
-        self._node.heartbeat(held)
+        self.call("heartbeat", partial(self._node.heartbeat, held))
         self._node.upload(held)
-        self._node.complete(held)
+        self.call("complete", partial(self._node.complete, held))
         self.settle()
         return True
+
+    def call(self, _function: str, act: Callable[[], T]) -> T:
+        return act()
 
     def _hear(self) -> tuple[str, Doorway] | None:
         """The unit of the next bell, and the way that the bell came."""
@@ -63,6 +73,6 @@ class ControlPlane:
         if not reaches_function(before, after):
             return
         if isinstance(after, Job):
-            self._outbox.job_written(before, after)
+            self.call("job_written", partial(self._outbox.job_written, before, after))
         else:
-            self._outbox.unit_written(before, after)
+            self.call("unit_written", partial(self._outbox.unit_written, before, after))
