@@ -42,7 +42,7 @@ class ControlPlane:
             execution = self.machine.next_step()
             if execution is None:
                 return
-            self.call(execution.next_state, partial(self.machine.step, execution))
+            self.call(execution.at, partial(self.machine.step, execution))
 
     def work(self) -> bool:
         """One lifecycle: a machine answers the next bell and completes its unit, and all follows from that. False when no
