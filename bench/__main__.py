@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from bench.agent import run as agent
 from bench.api import calls
 from bench.api import run as api
+from bench.dispatch import memory, scale, stack
 from local.layout import DEFAULT_LAYOUT
 
 
@@ -18,6 +19,7 @@ def main() -> None:
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "platform": platform.platform()},
         "api": api.run(),
         "api_beside_aws_calls": calls.run(),
+        "dispatch": {"memory": memory.run(), "stack": stack.run(), "scale": scale.run()},
         "agent": agent.run(),
     }
     path = DEFAULT_LAYOUT.home / "bench.json"

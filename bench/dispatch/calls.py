@@ -3,10 +3,11 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore import xform_name
+from botocore.exceptions import ClientError
 from botocore.session import Session
 
 SERVICES = ("dynamodb", "s3", "sqs")
@@ -14,16 +15,17 @@ SERVICES = ("dynamodb", "s3", "sqs")
 
 @dataclass(frozen=True)
 class Call:
-    """One call as its caller wrote it."""
+    """One call as its caller wrote it; ``refusal`` is the code of the error that it was answered with."""
 
     service: str
     operation: str
     parameters: Any
+    refusal: str = ""
 
     def renamed(self, names: Mapping[str, str]) -> "Call":
         """The same call about other things."""
         pattern = re.compile("|".join(re.escape(name) for name in names))
-        return Call(self.service, self.operation, _renamed(self.parameters, pattern, names))
+        return replace(self, parameters=_renamed(self.parameters, pattern, names))
 
 
 class Recorder:
@@ -35,7 +37,7 @@ class Recorder:
 
     def watch(self, client: Any) -> None:
         client.meta.events.register("provide-client-params", self._begin)
-        client.meta.events.register("before-call", self._sent)
+        client.meta.events.register("after-call", self._answered)
 
     def take(self) -> list[Call]:
         """The calls since the last time."""
@@ -45,8 +47,8 @@ class Recorder:
     def _begin(self, params: Any, **_: Any) -> None:
         self._parameters = dict(params)  # botocore adds tokens of its own to what it was given
 
-    def _sent(self, model: Any, **_: Any) -> None:
-        self.calls.append(Call(model.service_model.service_name, model.name, self._parameters))
+    def _answered(self, model: Any, parsed: Any, **_: Any) -> None:
+        self.calls.append(Call(model.service_model.service_name, model.name, self._parameters, _refusal(parsed)))
 
 
 class Bare:
@@ -57,12 +59,25 @@ class Bare:
         self.clients = {service: session.create_client(service) for service in SERVICES}
 
     def send(self, calls: list[Call]) -> float:
-        """Seconds that the calls took, one after the other."""
+        """Seconds that the calls took, one after the other. They must be answered as they were before."""
         ready = [(getattr(self.clients[call.service], xform_name(call.operation)), call.parameters) for call in calls]
+        answers = []
         start = time.perf_counter()
         for method, parameters in ready:
-            method(**parameters)
-        return time.perf_counter() - start
+            try:
+                method(**parameters)
+            except ClientError as error:
+                answers.append(_refusal(error.response))
+            else:
+                answers.append("")
+        took = time.perf_counter() - start
+        if answers != [call.refusal for call in calls]:
+            raise RuntimeError(f"{[call.operation for call in calls]} were answered otherwise than before: {answers}")
+        return took
+
+
+def _refusal(answer: Any) -> str:
+    return str(answer.get("Error", {}).get("Code", ""))
 
 
 def _renamed(value: Any, pattern: re.Pattern[str], names: Mapping[str, str]) -> Any:

@@ -16,7 +16,7 @@ from bench.stats import Sample, paired_ratio
 from gpupool.ids import new_id
 
 TARGET = 0.7
-_JOBS = 4
+_JOBS = 3
 _UNITS = 30
 _WARM_UP = 10
 

@@ -8,6 +8,7 @@ from gpupool.units.decide import CLAIMED
 from gpupool.units.model import Unit, UnitStatus
 
 Change = tuple[Any, Any]
+_TOLD = frozenset({UnitStatus.QUEUED, UnitStatus.COMPLETED, UnitStatus.FAILED, UnitStatus.REJECTED})
 
 
 class Rows(dict[str, Any]):
@@ -57,4 +58,4 @@ def _unit_passes(before: Unit | None, after: Unit) -> bool:
         return after.progress_stage == CLAIMED
     if after.status is UnitStatus.CANCELLED:
         return before is not None and before.status is UnitStatus.RUNNING
-    return after.status is not UnitStatus.WAITING
+    return after.status in _TOLD

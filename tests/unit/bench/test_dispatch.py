@@ -1,0 +1,49 @@
+"""The driver of the dispatch bench: what it measures is what is deployed."""
+
+from itertools import product
+
+import pytest
+
+from bench.dispatch.calls import Call
+from bench.dispatch.packages import a_customer, generous, layers, upload
+from bench.dispatch.plane import ControlPlane
+from bench.dispatch.streams import reaches_function
+from gpupool.jobs.model import JobStatus
+from gpupool.units.model import UnitStatus
+from tests.factories import NOW, a_job, a_unit
+from tests.support.filters import passes
+
+JOBS = [a_job(status=status, cancel_requested_at=at) for status, at in product(JobStatus, (None, NOW))]
+UNITS = [a_unit(status=status, progress_stage=stage) for status, stage in product(UnitStatus, ("", "claimed", "running"))]
+
+
+@pytest.mark.parametrize("units", [1, 10, 35])
+def test_a_job_is_planned_worked_off_and_billed(units: int) -> None:
+    plane = ControlPlane(generous())
+    customer_id = a_customer(plane.customer)
+    request = upload(plane.ports, customer_id, layers(units))
+    job_id = plane.customer.jobs.submit(customer_id, request, idempotency_key=None).job.id
+    plane.settle()
+    lifecycles = 0
+    while plane.work():
+        lifecycles += 1
+
+    job = plane.ports.world.jobs[job_id]
+    assert (job.status, lifecycles, job.units_completed) == (JobStatus.COMPLETED, units, units)
+    assert plane.ports.ledger.balance(customer_id).spent == job.credits_spent == units
+    assert all(execution.at == "ended" for execution in plane.machine.executions.values())
+
+
+def test_records_reach_functions_as_they_do_when_deployed() -> None:
+    pairs = [(before, after) for rows in (JOBS, UNITS) for before, after in product((None, *rows), rows)]
+
+    assert [reaches_function(*pair) for pair in pairs] == [passes(*pair) for pair in pairs]
+
+
+def test_a_call_is_made_again_about_other_things() -> None:
+    call = Call("dynamodb", "PutItem", {"Item": {"id": {"S": "a#1"}, "set": {"SS": ["a"]}}, "Names": ["b", 7, b"a"]})
+
+    again = call.renamed({"a": "b", "b": "c"})
+
+    assert again.parameters == {"Item": {"id": {"S": "b#1"}, "set": {"SS": ["b"]}}, "Names": ["c", 7, b"a"]}
+    assert (again.service, again.operation) == ("dynamodb", "PutItem")
