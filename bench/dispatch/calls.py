@@ -56,7 +56,7 @@ class Bare:
 
     def __init__(self) -> None:
         session = Session()
-        self.clients = {service: session.create_client(service) for service in SERVICES}
+        self.clients: dict[str, Any] = {service: session.create_client(service) for service in SERVICES}
 
     def send(self, calls: list[Call]) -> float:
         """Seconds that the calls took, one after the other. They must be answered as they were before."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from bench.dispatch.calls import Bare, Recorder
@@ -54,7 +55,7 @@ class DeployedPlane:
                 self._deliver(kind, record)
             execution = None if records else self._machine.next_step()
             if execution is not None:
-                self._timed(lambda step=execution: self._machine.step(step))
+                self._timed(partial(self._machine.step, execution))
             elif not records:
                 return
 
