@@ -8,13 +8,21 @@ from gpupool.nodes.model import Tier
 from gpupool.ports import Ports
 from gpupool.wire.capabilities import Capabilities
 from gpupool.wire.joining import PairRequest
-from gpupool.wire.units import CompleteRequest, Doorway, HeartbeatRequest, Lease, OutputFile, Progress, RunningUnit, UnitGrant
-from gpupool.wire.vocabulary import ArtifactKind
-
-_METRICS = b'{"epoch": 1, "loss": 0.5}\n'
-_FILE = OutputFile(
-    name="metrics.jsonl", kind=ArtifactKind.METRICS, size_bytes=len(_METRICS), sha256=hashlib.sha256(_METRICS).hexdigest()
+from gpupool.wire.units import (
+    CompleteRequest,
+    Doorway,
+    HeartbeatRequest,
+    InputsRequest,
+    Lease,
+    OutputFile,
+    Progress,
+    RunningUnit,
+    UnitGrant,
 )
+from gpupool.wire.vocabulary import ArtifactKind, UnitRole
+
+_BODY = b'{"epoch": 1, "loss": 0.5}\n'
+_LEAVES_A_MODEL = frozenset({UnitRole.TRAIN, UnitRole.PACKAGE, UnitRole.SELECT})
 _PROGRESS = Progress(fraction=0.5, stage="running", metrics={"loss": 0.5})
 
 
@@ -33,17 +41,33 @@ class Node:
     def claim(self, unit_id: str, doorway: Doorway) -> UnitGrant:
         return self._leases.claim(self.worker, unit_id, doorway)
 
+    def more_needs(self, held: UnitGrant, cursor: str) -> str | None:
+        """Reads the next page of what the unit needs; the cursor of the page after it."""
+        request = InputsRequest(lease=_lease(held), cursor=cursor, outputs=False)
+        return self._leases.inputs(self.worker, held.unit_id, request).more_needs
+
     def heartbeat(self, held: UnitGrant) -> None:
         running = RunningUnit(unit_id=held.unit_id, lease=_lease(held), progress=_PROGRESS)
         self._leases.heartbeat(self.worker, HeartbeatRequest(units=[running]))
 
     def upload(self, held: UnitGrant) -> None:
-        self._put(f"jobs/{held.job_id}/{held.unit_id}/{held.attempt}/{_FILE.name}", _METRICS)
+        self._put(f"jobs/{held.job_id}/{held.unit_id}/{held.attempt}/{_file(held).name}", _BODY)
 
     def complete(self, held: UnitGrant) -> None:
         """Reports a result with the one file that was uploaded."""
-        report = CompleteRequest(lease=_lease(held), outputs=[_FILE], metrics={"loss": 0.5}, runtime_seconds=1)
+        report = CompleteRequest(lease=_lease(held), outputs=[_file(held)], metrics={"loss": 0.5}, runtime_seconds=1)
         self._leases.complete(self.worker, held.unit_id, report)
+
+
+def _file(held: UnitGrant) -> OutputFile:
+    """What a unit of that role leaves."""
+    model = held.role in _LEAVES_A_MODEL
+    return OutputFile(
+        name="model.tar.gz" if model else "metrics.jsonl",
+        kind=ArtifactKind.MODEL if model else ArtifactKind.METRICS,
+        size_bytes=len(_BODY),
+        sha256=hashlib.sha256(_BODY).hexdigest(),
+    )
 
 
 def _lease(held: UnitGrant) -> Lease:

@@ -1,11 +1,12 @@
 """One customer with credits, and the uploads that jobs of any size are made of."""
 
+import math
 from datetime import UTC, datetime
 
 from gpupool.bootstrap import CustomerCore
 from gpupool.jobs.model import Sensitivity
 from gpupool.jobs.submit import SubmitJob
-from gpupool.planning.manifest import manifest_to_dict
+from gpupool.planning.manifest import manifest_to_dict, parse_manifest
 from gpupool.planning.model import Manifest, ManifestUnit, Strategy
 from gpupool.ports import Ports
 from gpupool.settings import Settings
@@ -15,6 +16,21 @@ from gpupool.wire.vocabulary import CapabilityClass, UnitKind
 
 PLENTY = 1_000_000_000
 LAYER = 10
+_SWEEP = """
+[package]
+entry = "train.py"
+[parameters]
+rate = 0.1
+seed = 0
+[evaluate]
+entry = "evaluate.py"
+[strategy]
+kind = "sweep"
+[sweep]
+objective = "loss"
+goal = "minimize"
+[sweep.grid]
+"""
 _DATASET_ID = "0199aaaa-0000-7000-8000-000000000002"
 
 
@@ -39,9 +55,17 @@ def layers(units: int) -> Manifest:
     )
 
 
+def sweep(units: int) -> Manifest:
+    """Prepare, lanes of one training and its evaluation, select: as many units as a square grid has, and no more than asked."""
+    lanes = max(1, (units - 2) // 2)
+    rates = max(1, math.isqrt(lanes))
+    grid = f"rate = {[at / 1000 for at in range(1, rates + 1)]}\nseed = {list(range(lanes // rates))}\n"
+    return parse_manifest(_SWEEP + grid, {"train.py", "evaluate.py"})
+
+
 def upload(ports: Ports, customer_id: str, manifest: Manifest) -> SubmitJob:
     """A request for a job over ``manifest``, whose data set and package are ready."""
-    package_id = f"package-{len(manifest.units)}"
+    package_id = f"package-of-{customer_id}"
     for kind, name in ((UploadKind.DATASET, _DATASET_ID), (UploadKind.TRAINING_PACKAGE, package_id)):
         made_of = manifest_to_dict(manifest) if kind is UploadKind.TRAINING_PACKAGE else None
         ports.uploads.add(

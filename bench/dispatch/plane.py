@@ -52,6 +52,9 @@ class ControlPlane:
             return False
         held = self.call("claim", partial(self._node.claim, *heard))
         self.settle()
+        more = held.more_needs
+        while more is not None:
+            more = self.call("inputs", partial(self._node.more_needs, held, more))
         self.call("heartbeat", partial(self._node.heartbeat, held))
         self._node.upload(held)
         self.call("complete", partial(self._node.complete, held))

@@ -1,10 +1,11 @@
-"""How large the rows of a finished job are as items."""
+"""How large the rows of jobs are as items."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from bench.cost.sizes import item_bytes
 from gpupool.artifacts.dynamo import artifact_write
+from gpupool.dynamo import to_item
 from gpupool.events.dynamo import event_item
 from gpupool.jobs.dynamo import job_item
 from gpupool.ledger.dynamo import entry_write
@@ -21,6 +22,7 @@ def largest_items(world: World) -> dict[str, int]:
         "jobs": (job_item(job) for job in world.jobs.values()),
         "uploads": (upload_item(upload) for upload in world.uploads.values()),
         "units": (unit_item(unit) for unit in _inner(world.units)),
+        "gates": (to_item({"open_needs": {str(need) for need in needs}}) for needs in world.gates.values()),
         "artifacts": (artifact_write("", artifact)["Item"] for artifact in _inner(world.artifacts)),
         "events": (event_item(event) for event in _inner(world.events)),
         "ledger": (entry_write("", transfer)["Item"] for transfer in _inner(world.transfers)),

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.queues import SimpleQueue
 from typing import Any, TypeVar
 
-from bench.dispatch.packages import a_customer, generous, layers, upload
+from bench.dispatch.packages import a_customer, generous, sweep, upload
 from bench.dispatch.plane import ControlPlane
 from bench.dispatch.rows import largest_items
 from bench.plot import draw_growth
@@ -154,7 +154,7 @@ class TracedPlane(ControlPlane):
 def _submit(plane: ControlPlane, size: int) -> tuple[str, str]:
     """The ids of a customer and of the job that it submitted."""
     customer_id = a_customer(plane.customer)
-    request = upload(plane.ports, customer_id, layers(size))
+    request = upload(plane.ports, customer_id, sweep(size))
     return customer_id, plane.customer.jobs.submit(customer_id, request, idempotency_key=None).job.id
 
 
@@ -164,27 +164,30 @@ def _work_off(size: int) -> Grown:
     customer_id, job_id = _submit(plane, size)
     plane.settle()
     planned = time.perf_counter()
+    new_items = largest_items(plane.ports.world)
+    started = time.perf_counter()
     while plane.work():
         pass
     ended = time.perf_counter()
-    _check_bill(plane, customer_id, job_id, size)
+    old_items = largest_items(plane.ports.world)
+    _check_bill(plane, customer_id, job_id)
     return Grown(
-        units=size,
+        units=plane.ports.world.jobs[job_id].units_total,
         plan_seconds=planned - began,
-        run_seconds=ended - planned,
+        run_seconds=ended - started,
         call_seconds=dict(plane.seconds),
         call_writes=dict(plane.writes),
-        item_bytes=largest_items(plane.ports.world),
+        item_bytes={table: max(size, new_items[table]) for table, size in old_items.items()},
         history_events=_OTHER_EVENTS + EVENTS_PER_STEP * max(each.steps for each in plane.machine.executions.values()),
         executions=len(plane.machine.executions),
     )
 
 
-def _check_bill(plane: ControlPlane, customer_id: str, job_id: str, size: int) -> None:
+def _check_bill(plane: ControlPlane, customer_id: str, job_id: str) -> None:
     """A figure of a job that went wrong would say nothing."""
     job, balance = plane.ports.world.jobs[job_id], plane.ports.ledger.balance(customer_id)
     billed = sum(unit.credits for unit in plane.ports.world.units[job_id].values())
-    if (job.status, job.units_completed, balance.held) != (JobStatus.COMPLETED, size, 0):
+    if (job.status, job.units_completed, balance.held) != (JobStatus.COMPLETED, job.units_total, 0):
         raise RuntimeError(f"the job ended as {job.status} with {job.units_completed} units and {balance.held} credits held")
     if not job.credits_spent == balance.spent == billed:
         raise RuntimeError(f"{billed} credits were earned, {balance.spent} paid, and the job counts {job.credits_spent}")

@@ -5,10 +5,11 @@ from itertools import product
 import pytest
 
 from bench.dispatch.calls import Call
-from bench.dispatch.packages import a_customer, generous, layers, upload
+from bench.dispatch.packages import a_customer, generous, layers, sweep, upload
 from bench.dispatch.plane import ControlPlane
 from bench.dispatch.streams import reaches_function
 from gpupool.jobs.model import JobStatus
+from gpupool.planning.model import Manifest
 from gpupool.units.model import UnitStatus
 from tests.factories import NOW, a_job, a_unit
 from tests.support.filters import passes
@@ -17,11 +18,11 @@ JOBS = [a_job(status=status, cancel_requested_at=at) for status, at in product(J
 UNITS = [a_unit(status=status, progress_stage=stage) for status, stage in product(UnitStatus, ("", "claimed", "running"))]
 
 
-@pytest.mark.parametrize("units", [1, 10, 35])
-def test_a_job_is_planned_worked_off_and_billed(units: int) -> None:
+@pytest.mark.parametrize(("manifest", "units"), [(layers(1), 1), (layers(35), 35), (sweep(4), 4), (sweep(200), 200)])
+def test_a_job_is_planned_worked_off_and_billed(manifest: Manifest, units: int) -> None:
     plane = ControlPlane(generous())
     customer_id = a_customer(plane.customer)
-    request = upload(plane.ports, customer_id, layers(units))
+    request = upload(plane.ports, customer_id, manifest)
     job_id = plane.customer.jobs.submit(customer_id, request, idempotency_key=None).job.id
     plane.settle()
     lifecycles = 0
