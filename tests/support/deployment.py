@@ -36,13 +36,13 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in _credentials().items():
         monkeypatch.setenv(name, value)
     with mock_aws():
-        _forget()
+        forget()
         create_tables(aws.dynamodb())
         aws.s3().create_bucket(Bucket=BUCKET)
         for name, value in _environment(_queues()).items():
             monkeypatch.setenv(name, value)
         yield
-        _forget()
+        forget()
 
 
 def _credentials() -> dict[str, str]:
@@ -65,7 +65,8 @@ def _environment(queue_urls: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _forget() -> None:
+def forget() -> None:
+    """Drops clients and cores, so that the next ones are made for the environment of then."""
     aws.reset()
     for accessor in _CACHED:
         accessor.cache_clear()
