@@ -1,12 +1,14 @@
-"""Counts and times the AWS calls of a client, through botocore's own events."""
+"""Counts and times the AWS calls of a client."""
 
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.watcher import Call, Watcher
+
 
 @dataclass
-class Meter:
+class Meter(Watcher):
     """``seconds`` is the time inside the calls: building the request, the round trip, and reading the answer's body."""
 
     calls: list[str] = field(default_factory=list)
@@ -15,23 +17,19 @@ class Meter:
     count_units: bool = False
     _started: float = 0.0
 
-    def watch(self, client: Any) -> None:
-        client.meta.events.register("provide-client-params", self._begin)
-        client.meta.events.register("after-call", self._end)
-
     def reset(self, *, count_units: bool = False) -> None:
         self.calls.clear()
         self.seconds = self.capacity_units = 0.0
         self.count_units = count_units
 
-    def _begin(self, params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any]:
-        self.calls.append(str(model.name))
+    def before(self, call: Call) -> dict[str, Any] | None:
         self._started = time.perf_counter()
-        wanted = self.count_units and "ReturnConsumedCapacity" in model.input_shape.members
-        return {**params, "ReturnConsumedCapacity": "TOTAL"} if wanted else params
+        wanted = self.count_units and "ReturnConsumedCapacity" in call.accepts
+        return {**call.params, "ReturnConsumedCapacity": "TOTAL"} if wanted else None
 
-    def _end(self, parsed: dict[str, Any], **_: Any) -> None:
+    def after(self, call: Call, answer: dict[str, Any]) -> None:
+        self.calls.append(call.operation)
         self.seconds += time.perf_counter() - self._started
-        used = parsed.get("ConsumedCapacity") or []
+        used = answer.get("ConsumedCapacity") or []
         for each in [used] if isinstance(used, dict) else used:
             self.capacity_units += float(each.get("CapacityUnits", 0))
