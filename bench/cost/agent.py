@@ -1,0 +1,77 @@
+"""A home machine with an agent's pattern of calls, its own ones metered too: it polls, claims, fetches, uploads and reports."""
+
+import hashlib
+from typing import Any
+
+from bench.cost.meter import Meter
+from bench.cost.prices import Item, Usage
+from gpupool.wire.vocabulary import UnitRole
+from tests.cloud.cloud import Cloud
+from tests.cloud.people import Heard, Machine, lease_of, put
+from tests.support.nodes import some_capabilities
+
+Json = Any
+UNIT_SECONDS = 600
+# What a unit of each role leaves, a log of its own included; a role that is not named leaves all three.
+_MODEL, _METRICS, _LOG = ("model.tar.gz", "model"), ("metrics.jsonl", "metrics"), ("log.txt", "logs")
+_LEAVES = {UnitRole.PREPARE: (_LOG,), UnitRole.EVALUATE: (_METRICS, _LOG)}
+_BYTES = b"what the unit made"
+# Package and dataset; a machine that worked on the job before has them in its cache.
+_COMMON_INPUTS = 2
+
+
+class Agent(Machine):
+    """One unit at a time. Whatever it asks of the store goes past the control plane, with presigned URLs."""
+
+    def __init__(self, cloud: Cloud, meter: Meter) -> None:
+        self._meter = meter
+        self.capabilities = some_capabilities().model_dump(mode="json")
+        super().__init__(cloud)
+
+    def poll(self) -> Heard | None:
+        """A long poll of one queue. One that hears nothing is an idle machine's and not charged here."""
+        heard = self.receive()
+        if heard is not None:
+            self._charge("ReceiveMessage", Usage.of(Item.SQS_REQUEST))
+        return heard
+
+    def work(self, grant: Json) -> None:
+        """Fetches what the grant names, uploads what the role leaves and reports it."""
+        passed_on = sum(len(need["outputs"]) for need in grant["needs"])
+        self._charge("S3 GetObject", Usage.of(Item.S3_GET, _COMMON_INPUTS + passed_on))
+        files = self._send_files(grant)
+        report = {
+            "lease": lease_of(grant),
+            "outputs": files,
+            "runtime_seconds": UNIT_SECONDS - 12.345,
+            "metrics": {"loss": 0.123456789, "test_accuracy": 0.987654321},
+            "peak_memory_mb": 1234,
+        }
+        answer = self.send(f"/units/{grant['unit_id']}/complete", report)
+        if answer.status != 200:
+            raise RuntimeError(f"report refused: {answer.body}")
+
+    def beat(self, grant: Json | None = None) -> int:
+        """One heartbeat, of an idle machine without a unit; the seconds to the next."""
+        said = {"fraction": 0.123456, "stage": "running", "metrics": {"loss": 0.123456789, "test_accuracy": 0.987654321}}
+        running = [{"unit_id": grant["unit_id"], "lease": lease_of(grant), "progress": said}] if grant else []
+        body = {"units": running, "draining": False, "last_poll_ok_at": self.cloud.clock.now().isoformat()}
+        answer = self.send("/heartbeat", body)
+        if any(each["verdict"] != "continue" for each in answer.body["units"]):
+            raise RuntimeError(f"heartbeat refused: {answer.body}")
+        return int(answer.body["heartbeat_seconds"])
+
+    def _send_files(self, grant: Json) -> list[Json]:
+        """Small files share one request for their URLs."""
+        digest = hashlib.sha256(_BYTES).hexdigest()
+        leaves = _LEAVES.get(UnitRole(grant["role"]), (_MODEL, _METRICS, _LOG))
+        files = [{"name": name, "kind": kind, "size_bytes": len(_BYTES), "sha256": digest} for name, kind in leaves]
+        asked = self.send(f"/units/{grant['unit_id']}/outputs", {"lease": lease_of(grant), "files": files})
+        for file in files:
+            put(self.cloud, asked.body["uploads"][file["name"]], _BYTES)
+        self._charge("S3 PutObject", Usage.of(Item.S3_PUT, len(files)))
+        return files
+
+    def _charge(self, what: str, usage: Usage) -> None:
+        with self._meter.during("machine"):
+            self._meter.charge(what, usage)

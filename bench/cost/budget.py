@@ -1,0 +1,46 @@
+"""The budget: what each scenario may use at its small size. ``python -m bench.cost.budget`` counts anew and writes it.
+
+Whoever makes a change that costs more writes the budget anew in the same commit, so that the price of the change is read.
+"""
+
+import json
+from pathlib import Path
+
+from bench.cost.count import count
+from bench.cost.prices import Item, Usage
+from bench.cost.scenarios import SCENARIOS, Scenario
+
+PATH = Path(__file__).with_name("budget.json")
+MAY_GROW = 0.02
+_DIGITS = 6
+
+Budget = dict[str, dict[str, dict[str, float]]]
+
+
+def counted(scenario: Scenario) -> dict[str, dict[str, float]]:
+    """What is billed for the job, and for the heartbeats of one unit."""
+    found = count(scenario.manifest(scenario.small))
+    return {"job": _plain(found.job.control_plane), "heartbeats": _plain(found.beating), "store": _plain(found.job.store)}
+
+
+def read() -> Budget:
+    return json.loads(PATH.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def dollars(counts: dict[str, float]) -> float:
+    return Usage({Item(name): count for name, count in counts.items()}).dollars()
+
+
+def write() -> None:
+    budget = {scenario.name: counted(scenario) for scenario in SCENARIOS}
+    PATH.write_text(json.dumps(budget, indent=2) + "\n", encoding="utf-8")
+    for name, parts in budget.items():
+        print(name, {part: f"${dollars(counts) * 1_000_000:.2f} per million" for part, counts in parts.items()})
+
+
+def _plain(usage: Usage) -> dict[str, float]:
+    return {str(item): round(usage[item], _DIGITS) for item in Item if usage[item]}
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,147 @@
+"""Counts what one job is billed: the real handlers in the in-process cloud, one machine with an agent's calls, and the meter.
+
+How batches form: whatever one call of a machine sets off is delivered before the next call, so a completion is a batch of its
+own; what one handler writes at once, such as a plan's units, is delivered in the batches that the template allows.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bench.cost.agent import UNIT_SECONDS, Agent
+from bench.cost.lengths import accept_long_tokens, lengthen_receipts, long_token
+from bench.cost.meter import Charge, Meter
+from bench.cost.prices import Item, Usage
+from bench.cost.tables import Tables
+from gpupool import aws
+from infra.settings import read_settings
+from tests.cloud.calls import Invocation
+from tests.cloud.cloud import Cloud, running
+from tests.cloud.functions import Invoke, Result
+from tests.cloud.people import Customer
+from tests.cloud.template import deployed_template
+
+_DOORS = frozenset({"customer_api", "node_api"})
+_PLENTY = 1_000_000_000
+# An execution's start and end are transitions beside those into its states.
+_START_AND_END = 2
+# Keys live an hour, and a machine renews them when three quarters of it are over.
+KEYS_SECONDS = 2700
+
+
+@dataclass(frozen=True)
+class Counted:
+    """``charges`` are those of the job from its submission to its end, without heartbeats."""
+
+    units: int
+    charges: tuple[Charge, ...]
+    heartbeat: Usage
+    idle_heartbeat: Usage
+    heartbeat_seconds: int
+    keys: Usage
+
+    @property
+    def job(self) -> Usage:
+        return Usage.total(charge.usage for charge in self.charges)
+
+    @property
+    def beating(self) -> Usage:
+        """What a machine says while it works on one unit of ten minutes: heartbeats, and its share of the renewal of keys."""
+        beats = UNIT_SECONDS / self.heartbeat_seconds
+        return self.heartbeat * beats + self.keys * (UNIT_SECONDS / KEYS_SECONDS)
+
+
+def count(manifest: str, **submitted: Any) -> Counted:
+    """One job of a package with that manifest, worked off to its end."""
+    with pytest.MonkeyPatch.context() as patch, metered(patch) as (cloud, meter):
+        agent = Agent(cloud, meter)
+        keys = _of(meter, lambda: agent.send("/credentials", {"capabilities": agent.capabilities}))
+        idle = _of(meter, agent.beat)
+        customer = Customer(cloud, credits=_PLENTY)
+        inputs = customer.inputs(manifest)
+        meter.charges.clear()
+        job_id = customer.submit(inputs, **submitted)
+        cloud.settle()
+        beats, seconds = _work_off(cloud, agent, meter)
+        job = cloud.ports.jobs.get(job_id)
+        if job is None or str(job.status) != "completed":
+            raise RuntimeError(f"the job did not complete: {job}; {cloud.functions.errors}")
+        _charge_transitions(cloud, meter)
+        beating = Usage.total(beats) * (1 / len(beats))
+        return Counted(job.units_total, tuple(meter.charges), beating, idle, seconds, keys)
+
+
+@contextmanager
+def metered(patch: pytest.MonkeyPatch) -> Iterator[tuple[Cloud, Meter]]:
+    """An empty deployment with the sizes of the template and the cadence of production, every client watched."""
+    template = deployed_template()
+    known = read_settings(lambda _key: None)
+    with running(
+        patch,
+        template=template,
+        LEASE_SECONDS=str(known.lease_seconds),
+        HEARTBEAT_SECONDS=str(known.heartbeat_seconds),
+        LIVE_JOBS=str(_PLENTY),
+        UNITS_PER_DAY=str(_PLENTY),
+        LOG_LEVEL="CRITICAL",
+    ) as cloud:
+        functions = template.properties("AWS::Lambda::Function").values()
+        memory = {str(each["Handler"]).split(".")[1]: int(each["MemorySize"]) for each in functions}
+        meter = Meter(Tables(cloud.deployment.dynamodb), memory_mb=memory)
+        lengthen_receipts(aws.sqs(), cloud.deployment.sqs)
+        accept_long_tokens(aws.stepfunctions())
+        for client in (aws.dynamodb(), aws.sqs(), aws.s3(), aws.stepfunctions(), aws.sts()):
+            meter.watch(client)
+        cloud.functions.around = lambda invocation, run: _invoked(meter, invocation, run)
+        yield cloud, meter
+
+
+def _invoked(meter: Meter, invocation: Invocation, run: Invoke) -> Result:
+    """Charges an invocation, and the request of those that come through the API."""
+    event = invocation.event
+    if "task_token" in event:
+        invocation.event = event | {"task_token": long_token(event["task_token"])}
+    records = len(event.get("Records", ())) or 1
+    with meter.invocation(invocation.room, _what(invocation), records=records):
+        if invocation.room in _DOORS:
+            meter.charge("API request", Usage.of(Item.API_REQUEST))
+        return run(invocation)
+
+
+def _what(invocation: Invocation) -> str:
+    """The trigger, once for a batch of equals."""
+    source, colon, records = invocation.trigger.partition(": ")
+    return f"{source}{colon}{' + '.join(dict.fromkeys(records.split(' + ')))}"
+
+
+def _work_off(cloud: Cloud, agent: Agent, meter: Meter) -> tuple[list[Usage], int]:
+    """Works on whatever rings until nothing does; each unit's heartbeat, which is not left among the charges."""
+    beats, seconds = [], 0
+    while (heard := agent.poll()) is not None:
+        grant = agent.claim(heard)
+        if grant is None:
+            raise RuntimeError("a claim was refused though nobody else works")
+        cloud.settle()
+        before = len(meter.charges)
+        seconds = agent.beat(grant)
+        cloud.settle()
+        beats.append(Usage.total(charge.usage for charge in meter.charges[before:]))
+        del meter.charges[before:]
+        agent.work(grant)
+        cloud.settle()
+    return beats, seconds
+
+
+def _charge_transitions(cloud: Cloud, meter: Meter) -> None:
+    with meter.during("state machine"):
+        for execution in cloud.states.executions.values():
+            meter.charge("transition", Usage.of(Item.STATE_TRANSITION, len(execution.path) + _START_AND_END))
+
+
+def _of(meter: Meter, act: Any) -> Usage:
+    before = len(meter.charges)
+    act()
+    return Usage.total(charge.usage for charge in meter.charges[before:])
