@@ -1,4 +1,4 @@
-"""The budget: what each scenario may use at its small size. ``python -m bench.cost.budget`` counts anew and writes it.
+"""The budget: what each scenario may use in jobs of its small sizes. ``python -m bench.cost.budget`` counts anew and writes it.
 
 Whoever makes a change that costs more writes the budget anew in the same commit, so that the price of the change is read.
 """
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.cost.count import count
 from bench.cost.prices import Item, Usage
+from bench.cost.scale import scaled
 from bench.cost.scenarios import SCENARIOS, Scenario
 
 PATH = Path(__file__).with_name("budget.json")
@@ -18,9 +19,20 @@ Budget = dict[str, dict[str, dict[str, float]]]
 
 
 def counted(scenario: Scenario) -> dict[str, dict[str, float]]:
-    """What is billed for the job, and for the heartbeats of one unit."""
-    found = count(scenario.manifest(scenario.small))
-    return {"job": _plain(found.job.control_plane), "heartbeats": _plain(found.beating), "store": _plain(found.job.store)}
+    """What is billed for each unit of a job, for a job besides its units, and for the heartbeats of a unit.
+
+    A job of one unit has all of its cost under "unit".
+    """
+    jobs = [count(scenario.manifest(size)) for size in scenario.small]
+    found = scaled([(job.units, job.job) for job in jobs], units=1)
+    each, besides = (found.slope, found.fixed) if len(jobs) > 1 else (found.unit, Usage())
+    parts = {
+        "unit": each.control_plane,
+        "job": besides.control_plane,
+        "heartbeats": jobs[-1].beating,
+        "store": found.unit.store,
+    }
+    return {name: _plain(usage) for name, usage in parts.items()}
 
 
 def read() -> Budget:

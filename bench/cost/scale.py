@@ -7,7 +7,7 @@ from bench.cost.prices import Usage
 
 @dataclass(frozen=True)
 class Scaled:
-    """``unit`` is the cost of a unit in a job of ``units``, its share of the job's own cost included.
+    """A job uses ``fixed`` once and ``slope`` for each unit; ``unit`` is a unit's in a job of ``units``, its share of both.
 
     ``bend`` is how many dollars per unit a straight line may be wrong there: what a parabola through three sizes adds to the
     line through the two largest. Jobs in which every unit costs the same bend by nothing.
@@ -16,6 +16,7 @@ class Scaled:
     units: int
     unit: Usage
     fixed: Usage
+    slope: Usage
     bend: float
 
 
@@ -23,11 +24,11 @@ def scaled(points: list[tuple[int, Usage]], *, units: int) -> Scaled:
     """``points`` are unit counts and what the whole jobs used, smallest first; one point stands for itself."""
     if len(points) == 1:
         ((count, used),) = points
-        return Scaled(count, used * (1 / count), used, 0.0)
+        return Scaled(count, used * (1 / count), fixed=used, slope=Usage(), bend=0.0)
     (small, little), (large, much) = points[-2:]
     slope = (much - little) * (1 / (large - small))
     fixed = little - slope * small
-    return Scaled(units, slope + fixed * (1 / units), fixed, _bend(points[-3:], units=units))
+    return Scaled(units, slope + fixed * (1 / units), fixed=fixed, slope=slope, bend=_bend(points[-3:], units=units))
 
 
 def _bend(points: list[tuple[int, Usage]], *, units: int) -> float:

@@ -1,9 +1,12 @@
-"""The tables as the meter sees them: their keys and indexes, and items as they are, read with a client that nobody bills."""
+"""The tables as the meter sees them: their keys and indexes, and items as they are, read where nobody bills it."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from moto.backends import get_backend
+
 from bench.cost.capacity import Index
+from tests.cloud.template import ACCOUNT, REGION
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,9 +23,13 @@ class Tables:
         return self._described(table)[1]
 
     def item(self, table: str, key_or_item: Attributes) -> Attributes | None:
-        """The present item with the key of the given one."""
+        """The present item with the key of the given one; from moto's memory, for a call takes ten times as long."""
         key = {name: key_or_item[name] for name in self._described(table)[0]}
-        return self._client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+        found = get_backend("dynamodb")[ACCOUNT][REGION].get_item(table, key)
+        if found is None:
+            return None
+        attributes: Attributes = found.to_json()["Attributes"]
+        return attributes
 
     def queried(self, query: Attributes) -> list[Attributes]:
         """What a page of a query reads, be it shown or filtered away."""
