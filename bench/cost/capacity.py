@@ -4,7 +4,7 @@ The emulators always answer one unit, so nothing they say is used. Where the rul
 counts: in a transaction the writes of secondary indexes are doubled too, and a refused one costs as much as it would have.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ def read_alone(item: Item | None, *, consistent: bool) -> float:
     return read_units(item_bytes(item), consistent=consistent)
 
 
-def read_together(items: list[Item], *, consistent: bool) -> float:
+def read_together(items: Sequence[Item], *, consistent: bool) -> float:
     """Units of one page of a query: sizes are added up before they are rounded."""
     return read_units(sum(item_bytes(item) for item in items), consistent=consistent)
 
