@@ -18,6 +18,8 @@ _LEAVES = {UnitRole.PREPARE: (_LOG,), UnitRole.EVALUATE: (_METRICS, _LOG)}
 _BYTES = b"what the unit made"
 # Package and dataset; a machine that worked on the job before has them in its cache.
 _COMMON_INPUTS = 2
+# A lane is a training and its evaluation.
+_LANE = 2
 
 
 class Agent(Machine):
@@ -35,10 +37,15 @@ class Agent(Machine):
             self._charge("ReceiveMessage", Usage.of(Item.SQS_REQUEST))
         return heard
 
+    def claim(self, heard: Heard) -> Json | None:
+        """As an agent that reads the needs of a unit page by page."""
+        answer = self.send(f"/units/{heard.bell.unit_id}/claim", {"doorway": heard.doorway, "pages": True})
+        return answer.body if answer.status == 200 else None
+
     def work(self, grant: Json) -> None:
         """Fetches what the grant names, uploads what the role leaves and reports it."""
-        passed_on = sum(len(need["outputs"]) for need in grant["needs"])
-        self._charge("S3 GetObject", Usage.of(Item.S3_GET, _COMMON_INPUTS + passed_on))
+        fetched = _COMMON_INPUTS + sum(len(need["outputs"]) for need in self._needs(grant))
+        self._charge("S3 GetObject", Usage.of(Item.S3_GET, fetched))
         files = self._send_files(grant)
         report = {
             "lease": lease_of(grant),
@@ -60,6 +67,24 @@ class Agent(Machine):
         if any(each["verdict"] != "continue" for each in answer.body["units"]):
             raise RuntimeError(f"heartbeat refused: {answer.body}")
         return int(answer.body["heartbeat_seconds"])
+
+    def _needs(self, grant: Json) -> list[Json]:
+        """The needs whose files it fetches: all of them, or of the lanes to select from a single one."""
+        selects = UnitRole(grant["role"]) is UnitRole.SELECT
+        listed, more = list(grant["needs"]), grant.get("more_needs")
+        while more is not None:
+            page = self._inputs(grant, cursor=more, outputs=not selects)
+            listed, more = listed + page["needs"], page["more_needs"]
+        if not selects or any(need["outputs"] for need in listed):
+            return listed
+        best: list[Json] = self._inputs(grant, only=[need["unit_id"] for need in listed[:_LANE]])["needs"]
+        return best
+
+    def _inputs(self, grant: Json, **asked: Json) -> Json:
+        answer = self.send(f"/units/{grant['unit_id']}/inputs", {"lease": lease_of(grant)} | asked)
+        if answer.status != 200:
+            raise RuntimeError(f"inputs refused: {answer.body}")
+        return answer.body
 
     def _send_files(self, grant: Json) -> list[Json]:
         """Small files share one request for their URLs."""
