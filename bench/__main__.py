@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from bench.agent import run as agent
 from bench.api import calls
 from bench.api import run as api
+from bench.cost import run as cost
 from bench.dispatch import memory, scale, stack
 from local.layout import DEFAULT_LAYOUT
 
@@ -21,6 +22,7 @@ def main() -> None:
         "api_beside_aws_calls": calls.run(),
         "dispatch": {"memory": memory.run(), "stack": stack.run(), "scale": scale.run()},
         "agent": agent.run(),
+        "cost": cost.run(),
     }
     path = DEFAULT_LAYOUT.home / "bench.json"
     path.parent.mkdir(parents=True, exist_ok=True)

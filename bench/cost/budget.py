@@ -43,6 +43,15 @@ def dollars(counts: dict[str, float]) -> float:
     return Usage({Item(name): count for name, count in counts.items()}).dollars()
 
 
+def overspent(counts: dict[str, float], allowed: dict[str, float]) -> str:
+    """Which items are used more than the budget allows, dearest growth first; nothing while the sum stays within it."""
+    if dollars(counts) <= dollars(allowed) * (1 + MAY_GROW):
+        return ""
+    growth = {name: count - allowed.get(name, 0) for name, count in counts.items() if count > allowed.get(name, 0)}
+    dearest = sorted(growth, key=lambda name: -dollars({name: growth[name]}))
+    return ", ".join(f"{name} {allowed.get(name, 0):g} -> {counts[name]:g}" for name in dearest)
+
+
 def write() -> None:
     budget = {scenario.name: counted(scenario) for scenario in SCENARIOS}
     PATH.write_text(json.dumps(budget, indent=2) + "\n", encoding="utf-8")
