@@ -3,6 +3,7 @@
 from itertools import product
 
 import pytest
+from tests.support.filters import passes
 
 from bench.dispatch.calls import Call
 from bench.dispatch.packages import a_customer, generous, layers, sweep, upload
@@ -12,7 +13,6 @@ from gpupool.jobs.model import JobStatus
 from gpupool.planning.model import Manifest
 from gpupool.units.model import UnitStatus
 from tests.factories import NOW, a_job, a_unit
-from tests.support.filters import passes
 
 JOBS = [a_job(status=status, cancel_requested_at=at) for status, at in product(JobStatus, (None, NOW))]
 UNITS = [a_unit(status=status, progress_stage=stage) for status, stage in product(UnitStatus, ("", "claimed", "running"))]
