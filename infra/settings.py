@@ -41,8 +41,10 @@ class StageSettings:
     bundle_deps: bool
     portal_origin: str
     alarm_email: str | None
-    lease_seconds: int = 60
-    heartbeat_seconds: int = 15
+    # Of a new attempt; both grow with its age, up to ``heartbeat_most_seconds`` between two heartbeats.
+    lease_seconds: int = 105
+    heartbeat_seconds: int = 45
+    heartbeat_most_seconds: int = 300
     log_retention_days: int = 90
     log_level: str = "INFO"
     throttle_rate_per_second: int = 200
@@ -80,8 +82,10 @@ def read_settings(context: Callable[[str], object]) -> StageSettings:
         bundle_deps=_switch("bundle_deps", context("bundle_deps"), default=not local),
         portal_origin=str(context("portal_origin") or (_LOCAL_PORTAL if local else _DEFAULT_PORTAL)),
         alarm_email=_optional_text(context("alarm_email")),
-        lease_seconds=8 if local else 60,
-        heartbeat_seconds=2 if local else 15,
+        # On a laptop everything is watched, and nothing costs.
+        lease_seconds=8 if local else 105,
+        heartbeat_seconds=2 if local else 45,
+        heartbeat_most_seconds=2 if local else 300,
         build=str(context("build") or "unknown"),
         limits=_limits(context, local=local),
     )

@@ -19,6 +19,7 @@ from node_agent.retry import Backoff
 
 logger = logging.getLogger(__name__)
 _FIRST_INTERVAL = 15.0  # until the first answer names one
+_LOOK_UP = 0.5  # seconds until a new unit is noticed, and with it an earlier heartbeat
 
 
 class PollHealth:
@@ -70,7 +71,7 @@ class Heartbeat:
         """Beat until ``finished``, then once more so that the pool knows at once. ``UnrecoverableError`` ends the loop."""
         backoff = Backoff(base=1.0, cap=self._interval)
         wait = 0.0
-        while not finished.wait(wait):
+        while not self._wait(finished, wait):
             try:
                 self.beat()
                 backoff.reset()
@@ -87,6 +88,17 @@ class Heartbeat:
             self.end_lapsed()
             self._on_beat()
         self._say_goodbye()
+
+    def _wait(self, finished: threading.Event, seconds: float) -> bool:
+        """Whether ``finished`` came; else so many seconds passed, or a third of the lease of a unit that came meanwhile."""
+        until = self._clock() + seconds
+        while (left := until - self._clock()) > 0:
+            if finished.wait(min(left, _LOOK_UP)):
+                return True
+            if self._in_hand.added.is_set():
+                self._in_hand.added.clear()
+                until = min(until, self._clock() + self._lease_seconds() / 3)
+        return finished.is_set()
 
     def beat(self) -> None:
         units = self._in_hand.all()
@@ -117,7 +129,8 @@ class Heartbeat:
         elif instruction.verdict is UnitVerdict.LEASE_LOST:
             unit.abandon(AbandonReason.LEASE_LOST)
         else:
-            unit.renew(lease_ends=self._clock() + self._lease_seconds())
+            lasts = self._lease_seconds() if instruction.lease_seconds is None else instruction.lease_seconds
+            unit.renew(lease_ends=self._clock() + lasts)
             if instruction.log_upload is not None:
                 self._shipper.order(unit, instruction.log_upload)
 

@@ -2,6 +2,8 @@
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
@@ -36,7 +38,9 @@ class AbandonReason(StrEnum):
 class UnitInHand:
     """One lease and the work under it. Thread-safe; the first reason to abandon it stands."""
 
-    def __init__(self, grant: wire.UnitGrant, *, folder: Path, lease_ends: float) -> None:
+    def __init__(
+        self, grant: wire.UnitGrant, *, folder: Path, lease_ends: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.grant = grant
         self.folder = folder
         self.lease = wire.Lease(attempt=grant.attempt, lease_token=grant.lease_token)
@@ -45,6 +49,8 @@ class UnitInHand:
         self._lock = threading.Lock()
         self._reason: AbandonReason | None = None
         self._lease_ends = lease_ends
+        self._clock = clock
+        self._claimed_at = clock()
         self._running: RunningUnit | None = None
         self._stage = Stage.FETCHING
         self._metrics = MetricsReader()
@@ -124,13 +130,21 @@ class UnitInHand:
     def heartbeat_entry(self) -> wire.RunningUnit:
         chunk = self._log.chunk() if self._log is not None and not self.shipping_log else None
         waiting = wire.LogChunk(seq=chunk.seq, size_bytes=len(chunk.content), sha256=chunk.sha256) if chunk else None
-        return wire.RunningUnit(unit_id=self.unit_id, lease=self.lease, progress=self.progress(), log_chunk=waiting)
+        return wire.RunningUnit(
+            unit_id=self.unit_id,
+            lease=self.lease,
+            age_seconds=int(self._clock() - self._claimed_at),
+            progress=self.progress(),
+            log_chunk=waiting,
+        )
 
 
 class UnitsInHand:
     """Every lease of this node, one per unit."""
 
     def __init__(self) -> None:
+        # A new lease is short, however long the next heartbeat would have been off.
+        self.added = threading.Event()
         self._lock = threading.Lock()
         self._units: dict[str, UnitInHand] = {}
 
@@ -139,6 +153,7 @@ class UnitsInHand:
         with self._lock:
             before = self._units.get(unit.unit_id)
             self._units[unit.unit_id] = unit
+        self.added.set()
         if before is not None:
             before.abandon(AbandonReason.LEASE_LOST)
 

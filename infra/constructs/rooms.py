@@ -26,7 +26,11 @@ class Rooms(Construct):
             code=functions_code(compiled=settings.bundle_deps),
             layers=Layers(self, "Layers", settings=settings).all,
         )
-        lease = {"LEASE_SECONDS": str(settings.lease_seconds), "HEARTBEAT_SECONDS": str(settings.heartbeat_seconds)}
+        lease = {
+            "LEASE_SECONDS": str(settings.lease_seconds),
+            "HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
+            "HEARTBEAT_MOST_SECONDS": str(settings.heartbeat_most_seconds),
+        }
         self.customer_api = RoomFunction(self, "customer_api", kit=kit, size=_API)
         limits = {name.upper(): str(most) for name, most in settings.limits.items()}
         told = {"BUILD": settings.build, "PORTAL_ORIGIN": settings.portal_origin}

@@ -18,6 +18,7 @@ from gpupool.nodes.service import Nodes, NodeTerms, Pairing
 from gpupool.pages import Cursors
 from gpupool.ports import AwsPorts, Ports
 from gpupool.settings import Settings, settings
+from gpupool.units.cadence import Cadence
 from gpupool.units.service import Leases
 from gpupool.uploads.service import Uploads
 from gpupool.usage.service import Usage
@@ -176,8 +177,7 @@ def build_node_core(ports: Ports) -> NodeCore:
             queue=ports.queue,
             random_hex=ports.random_hex,
             clock=ports.clock,
-            lease_seconds=known.lease_seconds,
-            heartbeat_seconds=known.heartbeat_seconds,
+            cadence=Cadence(known.heartbeat_seconds, known.heartbeat_most_seconds, known.lease_seconds),
         ),
     )
 

@@ -40,6 +40,7 @@ class Settings(BaseModel):
     webhook_insecure_hosts: frozenset[str] = frozenset()
     lease_seconds: int = Field(default=60, ge=2)
     heartbeat_seconds: int = Field(default=15, ge=1)
+    heartbeat_most_seconds: int = Field(default=15, ge=1)
     # As published: per customer, and sign-ins per network address.
     requests_per_minute: int = Field(default=600, ge=1, le=1_000_000)
     jobs_per_minute: int = Field(default=10, ge=1, le=1_000_000)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from gpupool.clock import Clock
 from gpupool.dispatch.model import QueueUrls
@@ -17,6 +18,9 @@ from gpupool.wire.capabilities import Capabilities
 from gpupool.wire.errors import NodeErrorCode
 from gpupool.wire.joining import CredentialsResponse, PairRequest, PairResponse
 from gpupool.wire.units import HeartbeatRequest
+
+# A machine that works proves with its leases that it lives.
+_SEEN_LATELY = timedelta(minutes=4)
 
 
 class Pairing:
@@ -119,8 +123,12 @@ class Nodes:
         )
 
     def seen(self, node: Node, heartbeat: HeartbeatRequest) -> None:
-        """Notes that the machine lives, whether it takes work, and when it last reached its queues."""
-        sighting = Sighting(self._clock.now(), draining=heartbeat.draining, last_poll_ok_at=heartbeat.last_poll_ok_at)
+        """Notes that the machine lives, whether it takes work, and when it last reached its queues; every few minutes, because
+        a write costs as much as the call."""
+        now = self._clock.now()
+        if node.draining is heartbeat.draining and now - node.last_seen_at < _SEEN_LATELY:
+            return
+        sighting = Sighting(now, draining=heartbeat.draining, last_poll_ok_at=heartbeat.last_poll_ok_at)
         self._store.seen(node.id, sighting)
 
     def worker(self, node: Node) -> Worker:

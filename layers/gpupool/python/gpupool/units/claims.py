@@ -1,7 +1,6 @@
 """Claims: whoever heard a unit's bell may ask for the unit. The row decides, and is written last."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 from gpupool.clock import Clock
 from gpupool.dispatch.model import check_doorway
@@ -9,6 +8,7 @@ from gpupool.dispatch.queue import Queue
 from gpupool.errors import Conflict, StaleWrite
 from gpupool.units import decide
 from gpupool.units.bells import Bells, seconds_until
+from gpupool.units.cadence import Cadence
 from gpupool.units.decide import Refusal
 from gpupool.units.grant import build_grant
 from gpupool.units.inputs import NEEDS_PER_PAGE, Inputs
@@ -36,7 +36,7 @@ class Claims:
         queue: Queue,
         random_hex: Callable[[int], str],
         clock: Clock,
-        lease_seconds: int,
+        cadence: Cadence,
     ) -> None:
         self._units = units
         self._inputs = inputs
@@ -44,7 +44,7 @@ class Claims:
         self._bells = Bells(queue)
         self._random_hex = random_hex
         self._clock = clock
-        self._lease_seconds = lease_seconds
+        self._cadence = cadence
 
     def claim(self, worker: Worker, unit_id: str, doorway: Doorway, *, pages: bool = True) -> UnitGrant:
         """A new lease on the unit, or 409 with what the node should do; the bell is answered either way.
@@ -76,7 +76,7 @@ class Claims:
     def _lease(self, unit: Unit, worker: Worker, doorway: Doorway, pages: bool) -> UnitGrant:
         """Whatever may fail comes first: an attempt that nobody is told of would be lost for a lease's length."""
         now = self._clock.now()
-        expires_at = now + timedelta(seconds=self._lease_seconds)
+        expires_at = now + self._cadence.lease(0)
         terms = decide.Terms(self._random_hex(_TOKEN_BYTES), expires_at, doorway)
         leased = decide.claimed(unit, worker, terms, now=now)
         grant = self._grant(leased, pages)

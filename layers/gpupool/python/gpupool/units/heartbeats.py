@@ -1,10 +1,11 @@
 """Heartbeats: they keep leases up to their deadline, carry progress and bring back what is not wanted any more."""
 
-from datetime import timedelta
+from collections.abc import Sequence
 
 from gpupool.clock import Clock
 from gpupool.dispatch.queue import Queue
 from gpupool.units.bells import Bells, doorway_of, seconds_until
+from gpupool.units.cadence import Cadence
 from gpupool.units.decide import said_by_node
 from gpupool.units.model import UnitStatus, Worker
 from gpupool.units.signing import Signing
@@ -13,19 +14,19 @@ from gpupool.wire.units import RunningUnit, UnitInstruction, UnitVerdict
 
 
 class Heartbeats:
-    def __init__(self, *, units: UnitStore, signing: Signing, queue: Queue, clock: Clock, lease_seconds: int) -> None:
+    def __init__(self, *, units: UnitStore, signing: Signing, queue: Queue, clock: Clock, cadence: Cadence) -> None:
         self._units = units
         self._signing = signing
         self._bells = Bells(queue)
         self._clock = clock
-        self._lease_seconds = lease_seconds
+        self._cadence = cadence
 
     def renew(self, worker: Worker, running: RunningUnit) -> UnitInstruction:
         """Renews one lease and says what to do with its work."""
         now = self._clock.now()
-        expires_at = now + timedelta(seconds=self._lease_seconds)
+        lease = self._cadence.lease(running.age_seconds)
         progress = said_by_node(running.progress)
-        unit = self._units.renew(running.unit_id, lease=running.lease, now=now, expires_at=expires_at, progress=progress)
+        unit = self._units.renew(running.unit_id, lease=running.lease, now=now, expires_at=now + lease, progress=progress)
         if unit is None or unit.lease is None or unit.lease.node_id != worker.node_id:
             return UnitInstruction(unit_id=running.unit_id, verdict=self._verdict(running.unit_id))
         self._bells.hide(doorway_of(unit.lease), seconds=seconds_until(unit.lease.expires_at, now=now))
@@ -33,8 +34,13 @@ class Heartbeats:
             unit_id=running.unit_id,
             verdict=UnitVerdict.CONTINUE,
             lease_expires_at=unit.lease.expires_at,
+            lease_seconds=max(0, int((unit.lease.expires_at - now).total_seconds())),
             log_upload=self._signing.log_chunk(unit, running.log_chunk) if running.log_chunk is not None else None,
         )
+
+    def next_beat(self, running: Sequence[RunningUnit]) -> int:
+        """Seconds until the machine should call again: what its youngest attempt asks for."""
+        return min((self._cadence.next_beat(each.age_seconds) for each in running), default=self._cadence.idle_beat())
 
     def _verdict(self, unit_id: str) -> UnitVerdict:
         unit = self._units.get(unit_id)

@@ -8,6 +8,7 @@ from gpupool.dispatch.queue import Queue
 from gpupool.jobs.store import JobStore
 from gpupool.objects.store import ObjectStore
 from gpupool.transitions.store import Transitions
+from gpupool.units.cadence import Cadence
 from gpupool.units.claims import Claims
 from gpupool.units.heartbeats import Heartbeats
 from gpupool.units.inputs import Inputs
@@ -32,14 +33,11 @@ class Leases:
         queue: Queue,
         random_hex: Callable[[int], str],
         clock: Clock,
-        lease_seconds: int,
-        heartbeat_seconds: int,
+        cadence: Cadence,
     ) -> None:
         inputs = Inputs(units=units, jobs=jobs, artifacts=artifacts, objects=objects)
         signing = Signing(objects)
-        claims = Claims(
-            units=units, inputs=inputs, queue=queue, random_hex=random_hex, clock=clock, lease_seconds=lease_seconds
-        )
+        claims = Claims(units=units, inputs=inputs, queue=queue, random_hex=random_hex, clock=clock, cadence=cadence)
         reports = Reports(
             units=units,
             inputs=inputs,
@@ -52,12 +50,11 @@ class Leases:
         self.claim, self.decline = claims.claim, claims.decline
         self.inputs, self.outputs = reports.inputs, reports.outputs
         self.complete, self.fail = reports.complete, reports.fail
-        self._heartbeats = Heartbeats(units=units, signing=signing, queue=queue, clock=clock, lease_seconds=lease_seconds)
-        self._heartbeat_seconds = heartbeat_seconds
+        self._heartbeats = Heartbeats(units=units, signing=signing, queue=queue, clock=clock, cadence=cadence)
 
     def heartbeat(self, worker: Worker, request: HeartbeatRequest) -> HeartbeatResponse:
         """Renews every lease the node names and says which work is not wanted any more."""
         return HeartbeatResponse(
             units=[self._heartbeats.renew(worker, running) for running in request.units],
-            heartbeat_seconds=self._heartbeat_seconds,
+            heartbeat_seconds=self._heartbeats.next_beat(request.units),
         )

@@ -146,6 +146,8 @@ class LogChunk(Message):
 class RunningUnit(Message):
     unit_id: UnitId
     lease: Lease
+    # Seconds since the claim by the machine's own clock. The older an attempt, the longer its leases.
+    age_seconds: int = Field(default=0, ge=0)
     progress: Progress = Progress()
     log_chunk: LogChunk | None = None
 
@@ -180,6 +182,8 @@ class UnitInstruction(Message):
     unit_id: str
     verdict: UnitVerdict
     lease_expires_at: datetime | None = None
+    # From the answer on, for machines whose clock is wrong.
+    lease_seconds: int | None = None
     log_upload: Upload | None = None
 
 
