@@ -9,6 +9,7 @@ from infra.constructs.http_api import FrontDoor
 from infra.constructs.job_queues import JobQueues
 from infra.constructs.monitoring import Monitoring, Watched
 from infra.constructs.node_identity import NodeIdentity
+from infra.constructs.recovery import Recovery
 from infra.constructs.rooms import Rooms
 from infra.constructs.secrets import SigningSecret
 from infra.constructs.tables import Tables
@@ -54,6 +55,7 @@ class GpuPoolStack(Stack):
             self, "Webhooks", settings=settings, sender=self.rooms.deliver_webhook, sweep=self.rooms.sweep_webhooks
         )
         self._grant_tables()
+        self._grant_recovery()
         self._grant_bucket_and_secret()
         self._grant_messages()
         self._wake_functions()
@@ -67,7 +69,8 @@ class GpuPoolStack(Stack):
         rooms, jobs, units = self.rooms, self.tables["jobs"], self.tables["units"]
         steps = (rooms.plan_job, rooms.tend_job, rooms.close_job)
         jobs.let_read_and_write(rooms.customer_api, *steps, rooms.advance_job, rooms.on_unit_written)
-        jobs.let_query_indexes(rooms.customer_api)
+        for index in ("by_customer", "by_customer_status"):
+            jobs.let_query_indexes(rooms.customer_api, only=index)
         jobs.let_read(rooms.node_api, rooms.on_job_written, rooms.on_dead_letter)
         units.let_read_and_write(rooms.node_api, *steps, rooms.on_unit_written, rooms.on_dead_letter)
         units.let_read(rooms.customer_api)
@@ -78,6 +81,27 @@ class GpuPoolStack(Stack):
         # Likewise: the steps share one core, of which each calls a part.
         for function in (rooms.advance_job, rooms.plan_job, rooms.tend_job):
             function.know({self.tables[name].variable: self.tables[name].name for name in ("uploads", "ledger", "units")})
+
+    def _grant_recovery(self) -> None:
+        """What it repairs it does as the functions do whose work was lost, so it has what these have together; no deletes."""
+        recovery, tables = self.rooms.reconcile, self.tables
+        for name in ("jobs", "units", "ledger"):
+            tables[name].let_read_and_write(recovery)
+        tables["jobs"].let_query_indexes(recovery, only="by_watch")
+        for name in ("limits", "webhooks"):
+            tables[name].let_read(recovery)
+        for name in ("gates", "webhooks"):
+            tables[name].let_update(recovery)
+        for name in ("events", "deliveries"):
+            tables[name].let_read(recovery)
+            tables[name].let_put(recovery)
+        # Built with everything that tells events and with every step; it warns of no credits, and plans and closes nothing.
+        recovery.know({tables[name].variable: tables[name].name for name in ("idempotency", "uploads")})
+        self.queues.let_count(recovery)
+        self.webhooks.let_send(recovery)
+        self.workflow.let_start(recovery)
+        self.workflow.let_look(recovery)
+        self.workflow.let_resume(recovery)
 
     def _grant_webhooks(self) -> None:
         """The sender talks to strangers, so it gets least: two tables, and the queue."""
@@ -152,6 +176,7 @@ class GpuPoolStack(Stack):
         self.sources.stream(self.tables["events"], self.rooms.on_event_written, filters=EVENT_WRITTEN)
         self.sources.stopped_executions(self.workflow, self.rooms.close_job)
         self.sources.dead_letters(self.queues.dead_letters, self.rooms.on_dead_letter)
+        self.recovery = Recovery(self, "Recovery", settings=self.settings, room=self.rooms.reconcile)
 
     def _watch(self) -> None:
         rooms = self.rooms
@@ -162,6 +187,7 @@ class GpuPoolStack(Stack):
             queues=self.queues,
             sources=self.sources,
             workflow=self.workflow,
+            recovery=self.recovery,
             door=self.door,
         )
         self.monitoring = Monitoring(self, "Monitoring", settings=self.settings, watched=watched)

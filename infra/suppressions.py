@@ -21,6 +21,7 @@ class Because(StrEnum):
     STATES_LOGS_AND_TRACES = "Log delivery and X-Ray actions accept no resource other than *."
     LIST_STREAMS_HAS_NO_RESOURCES = "dynamodb:ListStreams accepts no resource but *; reading is limited to one stream."
     KEYS_BELOW_A_PREFIX = "Keys hold the customer's or the job's id; the function decides which of them a caller may name."
+    EXECUTIONS_OF_ONE_MACHINE = "An execution's ARN ends with its name, which is a job's id; the machine before it is named."
     LAST_RESORT_QUEUE = "It is itself the end of the line for stream records, and an alarm watches its depth."
     CURSORS_ARE_SHORT_LIVED = (
         "It signs page cursors, which grant nothing by themselves; a new value only makes clients start a list again."

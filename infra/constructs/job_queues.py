@@ -113,6 +113,10 @@ class JobQueues(Construct):
         """What the control plane does for nodes, which may only receive."""
         self._let(["sqs:ChangeMessageVisibility", "sqs:DeleteMessage"], functions)
 
+    def let_count(self, *functions: RoomFunction) -> None:
+        """How many messages a queue holds."""
+        self._let(["sqs:GetQueueAttributes"], functions)
+
     def _let(self, actions: list[str], functions: Iterable[RoomFunction]) -> None:
         for function in functions:
             function.know(self.variables)

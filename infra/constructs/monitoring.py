@@ -16,6 +16,7 @@ from infra.constructs.event_sources import EventSources
 from infra.constructs.function import RoomFunction
 from infra.constructs.http_api import FrontDoor
 from infra.constructs.job_queues import JobQueues
+from infra.constructs.recovery import FINDINGS, Recovery
 from infra.constructs.training_workflow import TrainingWorkflow
 from infra.constructs.webhook_queue import WebhookQueue
 from infra.settings import StageSettings
@@ -35,6 +36,7 @@ class Watched:
     webhooks: WebhookQueue
     sources: EventSources
     workflow: TrainingWorkflow
+    recovery: Recovery
     door: FrontDoor
 
 
@@ -83,6 +85,8 @@ class Monitoring(Construct):
         }
         for ending, metric in endings.items():
             yield self._above(f"executions-{ending}", metric, "A training job's execution ended without its result.")
+        for finding, meaning in FINDINGS.items():
+            yield self._above(f"found-{finding.replace('_', '-')}", watched.recovery.found(finding), meaning)
         why = "Callers are answered with server errors."
         yield self._above("api-server-errors", watched.door.api.metric_server_error(period=_PERIOD, statistic="Sum"), why)
 
@@ -117,6 +121,7 @@ class Monitoring(Construct):
                 _depth(queue)
                 for queue in (*watched.queues.dead_letters, watched.webhooks.dead_letters, watched.sources.undelivered)
             ],
+            "Found and repaired": [watched.recovery.found(finding) for finding in FINDINGS],
             "Function errors": [function.metric_errors() for function in functions],
             "Function durations": [function.metric_duration(statistic="p99") for function in functions],
             "Function throttles": [function.metric_throttles() for function in functions],

@@ -46,6 +46,7 @@ class Rooms(Construct):
         self.on_event_written = RoomFunction(self, "on_event_written", kit=kit, size=_EVENT)
         self.deliver_webhook = RoomFunction(self, "deliver_webhook", kit=kit, size=_SENDER)
         self.sweep_webhooks = RoomFunction(self, "sweep_webhooks", kit=kit, size=_EVENT)
+        self.reconcile = RoomFunction(self, "reconcile", kit=kit, size=_EVENT)
         self.on_dead_letter = RoomFunction(self, "on_dead_letter", kit=kit, size=_EVENT)
         self.common_variables = {**common_variables("operator", settings=settings), **lease, **limits, **told}
 

@@ -10,6 +10,7 @@ from infra.constructs.function import RoomFunction
 from infra.settings import StageSettings
 
 TTL_ATTRIBUTE = "expires_at_epoch"
+_ALL, _KEYS_ONLY = dynamodb.ProjectionType.ALL, dynamodb.ProjectionType.KEYS_ONLY
 _READ = ["dynamodb:GetItem", "dynamodb:Query"]
 _WRITE = ["dynamodb:PutItem", "dynamodb:UpdateItem"]
 _DELETE = ["dynamodb:DeleteItem"]
@@ -26,12 +27,14 @@ class Key:
 @dataclass(frozen=True)
 class TableSpec:
     """One table. ``local_indexes`` sort the items of one partition by another attribute and can be read consistently; a
-    table has them from its making on, and they keep a partition below 10 GB."""
+    table has them from its making on, and they keep a partition below 10 GB. Indexes named in ``keys_only`` hold no other
+    attributes, so that no change of these is written twice."""
 
     name: str
     key: Key
     indexes: dict[str, Key]
     local_indexes: dict[str, str] = field(default_factory=dict)
+    keys_only: frozenset[str] = frozenset()
     stream: bool = False
     ttl: bool = False
 
@@ -43,7 +46,12 @@ SPECS = (
     TableSpec(
         "jobs",
         Key("job_id"),
-        {"by_customer": Key("customer_id", "job_id"), "by_customer_status": Key("customer_status", "job_id")},
+        {
+            "by_customer": Key("customer_id", "job_id"),
+            "by_customer_status": Key("customer_status", "job_id"),
+            "by_watch": Key("watch", "job_id"),
+        },
+        keys_only=frozenset({"by_watch"}),
         stream=True,
     ),
     TableSpec("units", Key("job_id", "unit_id"), {}, stream=True),
@@ -89,12 +97,10 @@ class PoolTable(Construct):
                 index_name=name,
                 partition_key=_attribute(key.partition),
                 sort_key=_attribute(key.sort) if key.sort else None,
-                projection_type=dynamodb.ProjectionType.ALL,
+                projection_type=_KEYS_ONLY if name in spec.keys_only else _ALL,
             )
         for name, sort in spec.local_indexes.items():
-            self.table.add_local_secondary_index(
-                index_name=name, sort_key=_attribute(sort), projection_type=dynamodb.ProjectionType.ALL
-            )
+            self.table.add_local_secondary_index(index_name=name, sort_key=_attribute(sort), projection_type=_ALL)
 
     @property
     def name(self) -> str:

@@ -49,7 +49,7 @@ class TrainingWorkflow(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: StageSettings, rooms: WorkflowRooms) -> None:
         super().__init__(scope, construct_id)
-        name = settings.name(_NAME)
+        name = self._name = settings.name(_NAME)
         self.arn = workflow_arn(self, settings=settings)
         log_group = logs.LogGroup(
             self,
@@ -87,6 +87,21 @@ class TrainingWorkflow(Construct):
         """Answering a task token; the right is on the machine that issued it."""
         for function in functions:
             function.allow(["states:SendTaskSuccess"], on=[self.arn])
+
+    def let_look(self, function: RoomFunction) -> None:
+        """How an execution of the machine stands, by its name."""
+        arn = Stack.of(self).format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{self._name}:*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        function.know(self.variables)
+        function.allow(["states:DescribeExecution"], on=[arn])
+        rule = (
+            f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:{self._name}:*]"
+        )
+        acknowledge(function, rule, because=Because.EXECUTIONS_OF_ONE_MACHINE)
 
     def _policy(self, role: iam.Role, *, rooms: WorkflowRooms) -> iam.Policy:
         policy = iam.Policy(self, "Policy", roles=[role])

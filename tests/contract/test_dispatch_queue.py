@@ -142,3 +142,14 @@ def test_queues_are_found_by_pool_and_class(street: Street) -> None:
     assert street.queue.queue_url(Pool.PUBLIC, CapabilityClass.CPU) == street.url
     with pytest.raises(RuntimeError, match="controlled-gpu-80g"):
         street.queue.queue_url(Pool.CONTROLLED, CapabilityClass.GPU_80G)
+
+
+def test_a_queue_counts_what_waits_and_what_is_hidden(street: Street) -> None:
+    assert street.queue.waiting(street.url) == 0
+    doorway = rung(street)
+    street.queue.ring(street.url, BELL, group="customer")
+    assert street.queue.waiting(street.url) == 2
+
+    street.queue.silence(doorway)
+
+    assert street.queue.waiting(street.url) == 1

@@ -63,6 +63,13 @@ def test_events_come_oldest_first_in_pages_whatever_came_first(stores: Stores, l
     assert seen == events
 
 
+def test_an_event_is_known_by_its_moment_and_id_whatever_it_says(stores: Stores) -> None:
+    stores.events.add((an_event(),))
+    assert stores.events.has(replace(an_event(), data={"other": "facts"}))
+    assert not stores.events.has(an_event(1))
+    assert not stores.events.has(an_event(seconds=1))
+
+
 def test_a_second_and_its_fractions_are_in_order() -> None:
     keys = [event_key(an_event(seconds=seconds)) for seconds in (0, 0.000001, 0.5, 1)]
     assert keys == sorted(keys)

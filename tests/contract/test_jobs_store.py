@@ -168,3 +168,31 @@ def test_a_customer_is_shown_no_other_customers_jobs(stores: Stores) -> None:
 
 def test_a_fresh_job_is_what_the_factory_says(stores: Stores) -> None:
     assert stores.submitted() == a_submitted_job()
+
+
+def test_a_job_is_watched_from_its_creation_until_somebody_has_checked_its_end(stores: Stores) -> None:
+    for job_id in IDS[:3]:
+        stores.submitted(id=job_id)
+    stores.jobs.begin_planning(IDS[0])
+    end(stores, IDS[1])
+
+    assert stores.jobs.watched(limit=10) == tuple(IDS[:3])
+    stores.jobs.unwatch(IDS[1])
+    assert stores.jobs.watched(limit=10) == (IDS[0], IDS[2])
+    assert stores.jobs.watched(limit=1) == (IDS[0],)
+
+
+def test_a_live_job_stays_watched_and_unwatching_changes_nothing_else(stores: Stores) -> None:
+    job = stores.submitted()
+    stores.jobs.unwatch(job.id)
+    stores.jobs.unwatch("nobody")
+    assert stores.jobs.watched(limit=10) == (job.id,)
+
+    end(stores, job.id)
+    ended = stores.jobs.get(job.id)
+    for _ in range(2):
+        stores.jobs.unwatch(job.id)
+
+    assert stores.jobs.watched(limit=10) == ()
+    assert stores.jobs.get(job.id) == ended
+    assert stores.jobs.get("nobody") is None

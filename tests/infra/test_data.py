@@ -4,7 +4,7 @@ import pytest
 
 from gpupool.uploads.model import UNFINISHED_LIFETIME
 from tests.infra.synthesised import Properties, Synthesised
-from tests.support.tables import LOCAL_INDEXES, TABLES
+from tests.support.tables import LOCAL_INDEXES, TABLES, projection_of
 
 WITH_STREAM = {"jobs", "units", "events"}
 WITH_TTL = {"keys", "nodes", "idempotency", "limits", "deliveries"}
@@ -18,7 +18,7 @@ def test_tables_have_the_keys_that_the_stores_are_tested_with(prod: Synthesised,
     for kind, expected in (("GlobalSecondaryIndexes", indexes), ("LocalSecondaryIndexes", LOCAL_INDEXES.get(name, {}))):
         found = table.get(kind, [])
         assert {index["IndexName"]: _keys(index) for index in found} == expected
-        assert all(index["Projection"] == {"ProjectionType": "ALL"} for index in found)
+        assert all(index["Projection"] == projection_of(index["IndexName"]) for index in found)
     assert {attribute["AttributeType"] for attribute in table["AttributeDefinitions"]} == {"S"}
 
 

@@ -21,6 +21,7 @@ ROOMS = [
     "on_job_written",
     "on_unit_written",
     "plan_job",
+    "reconcile",
     "sweep_webhooks",
     "tend_job",
 ]
@@ -35,6 +36,7 @@ MADE_BY = {
     "on_event_written": bootstrap.build_fan_out,
     "deliver_webhook": bootstrap.build_deliverer,
     "sweep_webhooks": bootstrap.build_sweep,
+    "reconcile": bootstrap.build_recovery,
     "on_unit_written": bootstrap.build_outbox,
     "on_dead_letter": bootstrap.build_dead_letters,
 }

@@ -19,6 +19,8 @@ CONSUME = {
     "sqs:GetQueueAttributes",
     "sqs:GetQueueUrl",
 }
+UPDATE = {"dynamodb:UpdateItem"}
+EXECUTIONS = "arn:AWS::Partition:states:AWS::Region:AWS::AccountId:execution:gpupool-training-job:*"
 MACHINE = "arn:AWS::Partition:states:AWS::Region:AWS::AccountId:stateMachine:gpupool-training-job"
 # The only actions that are allowed on every resource; AWS offers no narrower form of them.
 TRACE = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -142,6 +144,22 @@ EXPECTED: dict[str, Grants] = {
         "*": TRACE,
         "Table:deliveries/index/by_due": {"dynamodb:Query"},
         "Queue:gpupool-webhooks": {"sqs:SendMessage"},
+    },
+    "reconcile": {
+        "*": TRACE,
+        "Table:jobs": READ_WRITE,
+        "Table:jobs/index/by_watch": {"dynamodb:Query"},
+        "Table:units": READ_WRITE,
+        "Table:ledger": READ_WRITE,
+        "Table:gates": UPDATE,
+        "Table:limits": READ,
+        "Table:events": READ | PUT,
+        "Table:webhooks": READ | UPDATE,
+        "Table:deliveries": READ | PUT,
+        "Queue:gpupool-webhooks": {"sqs:SendMessage"},
+        MACHINE: {"states:StartExecution", "states:SendTaskSuccess"},
+        EXECUTIONS: {"states:DescribeExecution"},
+        **_on_job_queues("sqs:GetQueueAttributes"),
     },
     "on_dead_letter": {
         "*": TRACE,

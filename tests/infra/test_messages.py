@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bench.simulate.filters import JOB_WRITTEN, UNIT_WRITTEN, Filters, pattern
+from gpupool.recovery.service import EVERY_SECONDS
 from tests.infra.synthesised import Properties, Synthesised
 
 NAMES = [f"{pool}-{kind}" for pool in ("public", "controlled") for kind in ("cpu", "gpu-8g", "gpu-16g", "gpu-24g", "gpu-80g")]
@@ -88,14 +89,26 @@ def test_webhooks_are_sent_in_small_batches_and_swept_every_five_minutes(prod: S
     assert (sender["BatchSize"], sender["ScalingConfig"]["MaximumConcurrency"]) == (2, 10)
     assert sender["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert prod.queues["gpupool-webhooks"]["VisibilityTimeout"] == 6 * prod.functions["deliver_webhook"]["Timeout"]
-    (sweep,) = (each for each in prod.properties("AWS::Events::Rule").values() if "ScheduleExpression" in each)
-    assert sweep["ScheduleExpression"] == "rate(5 minutes)"
-    assert prod.text(sweep["Targets"][0]["Arn"]) == "Function:gpupool-sweep-webhooks"
+    assert ("Function:gpupool-sweep-webhooks", "rate(5 minutes)") in _schedules(prod)
+
+
+def test_two_functions_run_by_the_clock(prod: Synthesised) -> None:
+    assert sorted(room for room, _ in _schedules(prod)) == ["Function:gpupool-reconcile", "Function:gpupool-sweep-webhooks"]
+
+
+def test_recovery_runs_as_often_as_it_counts_on(prod: Synthesised) -> None:
+    assert ("Function:gpupool-reconcile", f"rate({EVERY_SECONDS // 60} minutes)") in _schedules(prod)
 
 
 def test_only_a_laptop_delivers_to_itself(prod: Synthesised, local: Synthesised) -> None:
     assert "WEBHOOK_INSECURE_HOSTS" not in json.dumps(prod.body)
     assert json.loads(local.environment("deliver_webhook")["WEBHOOK_INSECURE_HOSTS"]) == ["127.0.0.1", "localhost"]
+
+
+def _schedules(stage: Synthesised) -> list[tuple[str, str]]:
+    """What runs by the clock: the function of each rule, and how often."""
+    rules = [each for each in stage.properties("AWS::Events::Rule").values() if "ScheduleExpression" in each]
+    return [(stage.text(target["Arn"]), rule["ScheduleExpression"]) for rule in rules for target in rule["Targets"]]
 
 
 def _mappings(stage: Synthesised, room: str) -> list[Properties]:

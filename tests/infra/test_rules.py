@@ -23,8 +23,9 @@ ROOMS = {
         "OnUnitWritten",
         "OnDeadLetter",
     ),
-    *("OnEventWritten", "DeliverWebhook", "SweepWebhooks"),
+    *("OnEventWritten", "DeliverWebhook", "SweepWebhooks", "Reconcile"),
 }
+EXECUTIONS = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:gpupool-training-job:*"
 EXCEPTIONS = {
     "AwsSolutions-L1": ROOMS,
     "AwsSolutions-IAM5[Resource::*]": ROOMS | {"Training"},
@@ -32,6 +33,7 @@ EXCEPTIONS = {
     "AwsSolutions-IAM5[Resource::<Bucket.Arn>/jobs/*]": {"CustomerApi", "NodeApi"},
     "AwsSolutions-IAM5[Resource::<Bucket.Arn>/exports/*]": {"CustomerApi"},
     "AwsSolutions-IAM5[Resource::<Bucket.Arn>/logs/*]": {"CustomerApi", "NodeApi"},
+    f"AwsSolutions-IAM5[Resource::{EXECUTIONS}]": {"Reconcile"},
     "AwsSolutions-APIG4": {"Door"},
     "AwsSolutions-SMG4": {"Signing"},
     "AwsSolutions-SQS3": {"Sources"},

@@ -27,6 +27,7 @@ _CACHED = (
     bootstrap.fan_out,
     bootstrap.deliverer,
     bootstrap.sweep,
+    bootstrap.recovery,
 )
 
 

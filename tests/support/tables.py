@@ -10,7 +10,11 @@ TABLES: dict[str, tuple[str, str | None, dict[str, tuple[str, str]]]] = {
     "jobs": (
         "job_id",
         None,
-        {"by_customer": ("customer_id", "job_id"), "by_customer_status": ("customer_status", "job_id")},
+        {
+            "by_customer": ("customer_id", "job_id"),
+            "by_customer_status": ("customer_status", "job_id"),
+            "by_watch": ("watch", "job_id"),
+        },
     ),
     "units": ("job_id", "unit_id", {}),
     "gates": ("unit_id", "gate", {}),
@@ -30,6 +34,9 @@ TABLES: dict[str, tuple[str, str | None, dict[str, tuple[str, str]]]] = {
 
 # Those of the table's own partition, which can be read consistently.
 LOCAL_INDEXES: dict[str, dict[str, tuple[str, str]]] = {"ledger": {"by_time": ("customer_id", "time_key")}}
+
+# Those that hold nothing but keys.
+KEYS_ONLY = frozenset({"by_watch"})
 
 
 def create_tables(client: Any, *names: str) -> None:
@@ -51,7 +58,11 @@ def create_tables(client: Any, *names: str) -> None:
 
 
 def _index(name: str, keys: tuple[str, str]) -> dict[str, Any]:
-    return {"IndexName": name, "KeySchema": _schema(*keys), "Projection": {"ProjectionType": "ALL"}}
+    return {"IndexName": name, "KeySchema": _schema(*keys), "Projection": projection_of(name)}
+
+
+def projection_of(index: str) -> dict[str, str]:
+    return {"ProjectionType": "KEYS_ONLY" if index in KEYS_ONLY else "ALL"}
 
 
 def _schema(partition: str, sort: str | None) -> list[dict[str, str]]:

@@ -17,6 +17,10 @@ from gpupool.logs.service import Logs
 from gpupool.nodes.service import Nodes, NodeTerms, Pairing
 from gpupool.pages import Cursors
 from gpupool.ports import AwsPorts, Ports
+from gpupool.recovery.endings import EndCheck
+from gpupool.recovery.holds import HoldCheck
+from gpupool.recovery.service import Recovery
+from gpupool.recovery.units import UnitCheck
 from gpupool.settings import Settings, settings
 from gpupool.units.cadence import Cadence
 from gpupool.units.service import Leases
@@ -238,6 +242,23 @@ def build_dead_letters(ports: Ports) -> DeadLetters:
     return DeadLetters(units=ports.units, queue=ports.queue, clock=ports.clock)
 
 
+def build_recovery(ports: Ports) -> Recovery:
+    settlement, fan_out = build_settlement(ports), build_fan_out(ports)
+    return Recovery(
+        jobs=ports.jobs,
+        executions=ports.executions,
+        workflow=build_workflow(ports),
+        queue=ports.queue,
+        webhooks=ports.webhooks,
+        units=UnitCheck(
+            units=ports.units, queue=ports.queue, settlement=settlement, outbox=build_outbox(ports), clock=ports.clock
+        ),
+        endings=EndCheck(events=ports.events, webhooks=ports.webhooks, fan_out=fan_out, clock=ports.clock),
+        holds=HoldCheck(ledger=ports.ledger, limits=ports.limits, jobs=ports.jobs),
+        clock=ports.clock,
+    )
+
+
 @cache
 def ports() -> AwsPorts:
     """This process's adapters."""
@@ -282,3 +303,8 @@ def sweep() -> Sweep:
 @cache
 def dead_letters() -> DeadLetters:
     return build_dead_letters(ports())
+
+
+@cache
+def recovery() -> Recovery:
+    return build_recovery(ports())

@@ -23,6 +23,8 @@ class World:
     keys: dict[str, Any] = field(default_factory=dict)
     uploads: dict[tuple[str, str], Upload] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
+    # Ended jobs whose end was checked.
+    unwatched: set[str] = field(default_factory=set)
     units: dict[str, dict[str, Unit]] = field(default_factory=dict)
     gates: dict[tuple[str, int], frozenset[int]] = field(default_factory=dict)
     artifacts: dict[str, dict[str, Artifact]] = field(default_factory=dict)

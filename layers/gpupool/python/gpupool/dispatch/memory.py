@@ -195,7 +195,6 @@ class MemoryQueue:
             return None
 
     def waiting(self, queue_url: str) -> int:
-        """Messages in the queue, hidden ones included."""
         with self._lock:
             return self._of(queue_url).count
 

@@ -30,3 +30,6 @@ class Queue(Protocol):
 
     def silence(self, doorway: Doorway) -> None:
         """Deletes the message."""
+
+    def waiting(self, queue_url: str) -> int:
+        """Messages in the queue, hidden ones included; may lag by a minute."""

@@ -13,8 +13,15 @@ from gpupool.wire.vocabulary import CapabilityClass
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
 
 logger = logging.getLogger(__name__)
+
+_WAITING: "list[QueueAttributeNameType]" = [
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+]
 
 # What SQS answers for a receipt that has expired, was deleted, belongs to another queue or is nonsense.
 _STALE_RECEIPT = frozenset(
@@ -49,6 +56,10 @@ class SqsQueue:
     def silence(self, doorway: Doorway) -> None:
         check_doorway(doorway, served=self._urls)
         _taken(lambda: self._client.delete_message(QueueUrl=doorway.queue_url, ReceiptHandle=doorway.receipt_handle))
+
+    def waiting(self, queue_url: str) -> int:
+        found = self._client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=_WAITING)["Attributes"]
+        return sum(int(found[name]) for name in _WAITING)
 
 
 def _taken(act: Callable[[], object]) -> bool:

@@ -43,6 +43,11 @@ class DynamoEventStore:
                     TableName=self._table, Item=event_item(event), ConditionExpression="attribute_not_exists(event_key)"
                 )
 
+    def has(self, event: Event) -> bool:
+        key = to_item({"job_id": event.job_id, "event_key": event_key(event)})
+        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True, ProjectionExpression="event_key")
+        return "Item" in answer
+
     def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Event]:
         query = {
             "TableName": self._table,

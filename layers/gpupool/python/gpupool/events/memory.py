@@ -14,6 +14,9 @@ class MemoryEventStore:
             for event in events:
                 self._world.events.setdefault(event.job_id, {}).setdefault(event_key(event), event)
 
+    def has(self, event: Event) -> bool:
+        return event_key(event) in self._world.events.get(event.job_id, {})
+
     def page(self, job_id: str, *, limit: int, key: Key | None) -> Page[Event]:
         after = key["event_key"] if key else ""
         with self._world.lock:

@@ -85,6 +85,16 @@ class MemoryJobStore:
                 return None
             return self.write(replace(job, cancel_requested_at=job.cancel_requested_at or at))
 
+    def watched(self, *, limit: int) -> tuple[str, ...]:
+        with self._world.lock:
+            return tuple(sorted(self._world.jobs.keys() - self._world.unwatched)[:limit])
+
+    def unwatch(self, job_id: str) -> None:
+        with self._world.lock:
+            job = self._world.jobs.get(job_id)
+            if job is not None and not job.is_live:
+                self._world.unwatched.add(job_id)
+
     def write(self, job: Job) -> Job:
         """Puts a row as it is; for transitions, which check before they write."""
         self._world.jobs[job.id] = job

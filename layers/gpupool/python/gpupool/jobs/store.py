@@ -45,3 +45,9 @@ class JobStore(Protocol):
 
     def request_cancel(self, job_id: str, *, at: datetime) -> Job | None:
         """Asks a live job to stop; None when it has ended. The first request's time stays."""
+
+    def watched(self, *, limit: int) -> tuple[str, ...]:
+        """Ids of jobs that are live, or have ended and were not unwatched yet, the oldest first; may lag by moments."""
+
+    def unwatch(self, job_id: str) -> None:
+        """Takes an ended job out of ``watched``, for good; a live one stays. Doing it twice is doing it once."""

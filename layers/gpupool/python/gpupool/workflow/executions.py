@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from gpupool.workflow.model import Outcome
+from gpupool.workflow.model import Outcome, Run
 
 
 class Executions(Protocol):
@@ -11,6 +11,9 @@ class Executions(Protocol):
 
     def resume(self, task_token: str, outcome: Outcome) -> None:
         """Wakes the execution that waits with ``task_token``; a token that nobody waits with any more is ignored."""
+
+    def look(self, name: str) -> Run | None:
+        """The execution of that name; None when there never was one."""
 
 
 def execution_name(job_id: str, generation: int) -> str:

@@ -1,6 +1,7 @@
-"""What a step tells the execution."""
+"""What a step tells the execution, and what an execution tells of itself."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -26,3 +27,10 @@ class Step:
     outcome: Outcome
     cursor: str = ""
     steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution, by whatever name it was started; ``ended_at`` is None while it runs."""
+
+    ended_at: datetime | None = None

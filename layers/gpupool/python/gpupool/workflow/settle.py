@@ -17,8 +17,8 @@ class Settlement:
         self._units = units
         self._clock = clock
 
-    def settle(self, unit: Unit) -> None:
-        """Debits the unit's credits unless that was done; the transfer's id is the unit's."""
+    def settle(self, unit: Unit) -> bool:
+        """Debits the unit's credits unless that was done, which it answers; the transfer's id is the unit's."""
         transfer = debit(
             customer_id=unit.customer_id,
             job_id=unit.job_id,
@@ -27,7 +27,7 @@ class Settlement:
             at=self._clock.now(),
             note=unit.name,
         )
-        self._transitions.settle(unit, transfer)
+        return self._transitions.settle(unit, transfer)
 
     def open_dependents(self, unit: Unit) -> None:
         """Tells every dependent that the unit is completed, and queues those that waited for nothing else."""

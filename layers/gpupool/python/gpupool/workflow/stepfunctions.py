@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gpupool.dynamo import error_code
 from gpupool.workflow.executions import execution_name
-from gpupool.workflow.model import Outcome
+from gpupool.workflow.model import Outcome, Run
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -35,3 +35,13 @@ class StepFunctionsExecutions:
         except Exception as error:
             if error_code(error) not in _NOBODY_WAITS:
                 raise
+
+    def look(self, name: str) -> Run | None:
+        arn = f"{self._arn.replace(':stateMachine:', ':execution:')}:{name}"
+        try:
+            found = self._client.describe_execution(executionArn=arn)
+        except Exception as error:
+            if error_code(error) == "ExecutionDoesNotExist":
+                return None
+            raise
+        return Run(found.get("stopDate"))

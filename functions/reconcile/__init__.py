@@ -1,0 +1,1 @@
+"""Finds and repairs what should never happen."""

@@ -1,0 +1,1 @@
+"""Finding and repairing what should never happen: what a lost message, a record given up or a dead step left behind."""
