@@ -8,7 +8,7 @@ PYTEST_WORKERS ?= 2
 export PYTHONPATH := .:layers/gpupool/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup sandbox up down demo node customer test check fast-tests stack-tests sandbox-tests bench lock openapi newman clean
+.PHONY: help setup sandbox up down demo node customer test check fast-tests test-faults stack-tests sandbox-tests bench lock openapi newman clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,7 +39,7 @@ customer: $(STAMP) ## Invite a customer to the running stack: make customer EMAI
 	@set -a; . .local/stack.env; set +a; \
 	  $(BIN)/python -m gpupool.admin customer --email "$(EMAIL)" $(if $(PASSWORD),--password "$(PASSWORD)") --credits "$(or $(CREDITS),0)"
 
-test: setup check fast-tests stack-tests sandbox-tests ## Everything CI runs
+test: setup check fast-tests test-faults stack-tests sandbox-tests ## Everything CI runs
 
 check: $(STAMP) ## Format, lint, types, import rules
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && echo "ruff: clean"
@@ -47,7 +47,10 @@ check: $(STAMP) ## Format, lint, types, import rules
 	@$(BIN)/lint-imports --no-cache
 
 fast-tests: $(STAMP) ## Unit, contract, functional, agent, infra
-	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile -m "not stack and not sandbox"
+	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile -m "not stack and not sandbox and not faults"
+
+test-faults: $(STAMP) ## Every fault at every AWS call of every handler; prints what was covered
+	@$(BIN)/python -m pytest -q -n 0 -m faults $(wildcard tests/faults tests/simulation)
 
 stack-tests: setup ## Against the real template on the local stack, with real agents
 	@$(BIN)/python -m pytest -q -m stack

@@ -142,7 +142,8 @@ class Wire:
         call.tries += 1
         if call.fate is Fate.THROTTLED:
             return _throttled(call, request)
-        if call.tries > 1 and _changes_something(call):
+        # A read whose first answer is lost and whose second comes is no fault at all, so reads lose every answer.
+        if call.tries > 1 and not is_read(call.operation):
             # A transaction carries a token: within minutes its repeat is answered as it was, and done once.
             return call.lost if "ClientRequestToken" in call.params else self._answer(event_name, request)
         call.lost = self._answer(event_name, request)
@@ -170,9 +171,9 @@ class Wire:
 _READS = ("Get", "Query", "BatchGet", "Head", "List", "Describe", "Scan")
 
 
-def _changes_something(call: Call) -> bool:
-    """A read whose first answer is lost and whose second comes is no fault at all, so reads lose every answer."""
-    return not call.operation.startswith(_READS)
+def is_read(operation: str) -> bool:
+    """Whether an operation leaves everything as it is."""
+    return operation.startswith(_READS)
 
 
 def _throttled(call: Call, request: AWSPreparedRequest) -> AWSResponse:

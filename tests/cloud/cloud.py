@@ -17,6 +17,7 @@ from gpupool.ports import AwsPorts
 from gpupool.twins import PlainHasher
 from tests.cloud.calls import Wire
 from tests.cloud.functions import Functions, Result
+from tests.cloud.haste import make_haste
 from tests.cloud.receivers import Receivers
 from tests.cloud.resources import Deployment
 from tests.cloud.sources import Delivery, QueueSource, Sources, StreamSource
@@ -45,7 +46,7 @@ class Cloud:
         self.schedules = {each: clock.now().timestamp() + each.every_seconds for each in template.schedules}
         # What rules have asked for: reaction, event, tries so far, and when.
         self.reactions: list[tuple[Reaction, Any, int, float]] = []
-        # Asked before a delivery; while it says yes, everything else goes first.
+        # Asked before a delivery; while it says yes, the delivery stays where it is and others overtake it.
         self.holds: Callable[[Delivery | Execution], bool] = lambda _moving: False
         wire.answers["sfn"] = self.states.answer
 
@@ -63,8 +64,7 @@ class Cloud:
 
     def step(self) -> bool:
         """One delivery, step or call; False when nothing is to be done now."""
-        moving = self._moving()
-        chosen = next((each for each in moving if not self.holds(each)), None) or next(iter(moving), None)
+        chosen = next((each for each in self._moving() if not self.holds(each)), None)
         if isinstance(chosen, Delivery):
             chosen.source.deliver(chosen, self.functions)
         elif isinstance(chosen, Execution):
@@ -72,18 +72,21 @@ class Cloud:
         return chosen is not None or self._call_due()
 
     def next_at(self) -> float:
-        """When something happens next by itself, in seconds of the epoch."""
+        """When something happens next by itself, in seconds of the epoch; infinity when nothing does."""
         times = [queue.next_at() for queue in self.sources.queues]
         times += [self.states.next_at(), *self.schedules.values(), *(at for *_, at in self.reactions)]
-        return min(time for time in times if time is not None)
+        return min((time for time in times if time is not None), default=float("inf"))
 
     def pass_time(self, seconds: float) -> None:
         """Lets time pass; whatever becomes due on the way happens at its time."""
         until = self._now + seconds
         self.settle()
         while (following := self.next_at()) <= until:
-            self._to(max(following + _JUST_AFTER, self._now + _JUST_AFTER))
+            # What is due and yet did not move is being held.
+            self._to(following + _JUST_AFTER if following > self._now else min(self._now + 1, until))
             self.settle()
+            if self._now >= until:
+                break
         self._to(until)
         self.settle()
 
@@ -148,11 +151,13 @@ def running(monkeypatch: pytest.MonkeyPatch, *, template: Template | None = None
     wire = Wire()
     with mock_aws():
         _let_time_be(clock, monkeypatch)
+        make_haste(monkeypatch)
         deployment = Deployment(template or deployed_template())
         for name, value in (deployment.environment | settings).items():
             monkeypatch.setenv(name, value)
         forget()
         wire.install(aws._session().events)
+        _connect()
         cloud = Cloud(deployment, wire, clock)
         _equip(bootstrap.ports(), cloud)
         yield cloud
@@ -163,6 +168,12 @@ def _let_time_be(clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """moto's queues live by the same clock as the handlers, and no client sleeps before it tries again."""
     monkeypatch.setattr("moto.core.utils.utcnow", lambda: clock.now().astimezone(UTC).replace(tzinfo=None))
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _seconds: None))
+
+
+def _connect() -> None:
+    """Makes the clients at once: they take longer than everything that is done with them."""
+    for client in (aws.dynamodb, aws.s3, aws.sqs, aws.stepfunctions, aws.sts):
+        client()
 
 
 def _equip(ports: AwsPorts, cloud: Cloud) -> None:

@@ -63,6 +63,7 @@ class Template:
     def __init__(self, body: dict[str, Any]) -> None:
         self._resources: dict[str, Any] = body["Resources"]
         self._outputs: dict[str, Any] = body["Outputs"]
+        # What has no name before it is made, by logical id.
         self.made: dict[str, str] = {}
 
     def properties(self, kind: str) -> dict[str, Properties]:
@@ -165,6 +166,8 @@ class Template:
         return self._attribute(name, "Arn") if kind == "AWS::StepFunctions::StateMachine" else self.name_of(name)
 
     def _attribute(self, name: str, attribute: str) -> str:
+        if name in self.made:
+            return self.made[name]
         pattern = _ARNS.get(self._resources[name]["Type"])
         if pattern is None or attribute not in ("Arn", "StreamArn"):
             return f"{name}.{attribute}"

@@ -1,1 +1,0 @@
-"""An in-process cloud: the real handlers on moto, and a small deterministic driver that plays what AWS does around them."""
