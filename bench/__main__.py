@@ -10,6 +10,8 @@ from bench.api import calls
 from bench.api import run as api
 from bench.cost import run as cost
 from bench.dispatch import memory, scale, stack
+from bench.fairness import run as fairness
+from bench.simulate import run as simulation
 from local.layout import DEFAULT_LAYOUT
 
 
@@ -21,6 +23,8 @@ def main() -> None:
         "api": api.run(),
         "api_beside_aws_calls": calls.run(),
         "dispatch": {"memory": memory.run(), "stack": stack.run(), "scale": scale.run()},
+        "simulation": simulation.run(),
+        "noisy_neighbour": fairness.run(),
         "agent": agent.run(),
         "cost": cost.run(),
     }

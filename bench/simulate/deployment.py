@@ -36,7 +36,7 @@ class Deployment:
         self.world.units = Partitions(self._written)
         self.world.events = Partitions(self._told)
         ports = MemoryPorts(clock=loop.clock, world=self.world)
-        ports.settings = Settings(queue_urls=ports.settings.queue_urls, **_SETTINGS)  # type: ignore[arg-type]
+        ports.settings = Settings(queue_urls=ports.settings.queue_urls, **_SETTINGS)
         self.objects: MemoryObjectStore = ports.objects
         self.queue = Doorbells(ports.queue_urls, random, loop, faults)
         self.executor = Executor(random, loop, faults)

@@ -88,6 +88,10 @@ class Execution:
         """A step that failed for good: on to Compensate."""
         self._go(Step(Outcome.FAILED))
 
+    def stop(self) -> None:
+        """It ran out of time, or an operator stopped it: no further step, and its job is still open."""
+        self.at = At.ENDED
+
     def _park(self, number: int) -> None:
         # Sorts by time, as the moment does that AWS tells: a later execution's waits come after all of an earlier one's.
         entered = f"{self.generation:05d}{number:05d}"

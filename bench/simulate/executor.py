@@ -52,6 +52,11 @@ class Executor:
         self._scheduled.discard(execution.name)
         if not execution.can_step:
             return
+        if self._faults.happens("stopped"):
+            execution.stop()
+            self.running.discard(execution.name)
+            self._loop.after(self._random.uniform(0.5, 30), "stopped", execution.name, partial(self._abandon, execution))
+            return
         step = execution.at
         done, _ = self._faults.run(execution.step)
         if done:
@@ -90,6 +95,12 @@ class Executor:
         if execution.waits_with(token):
             execution.time_out()
             self._soon(execution)
+
+    def _abandon(self, execution: Execution) -> None:
+        """The rule that hears of executions which ended without closing their job."""
+        done, _ = self._faults.run(partial(self.workflow.abandon, execution.name))
+        if not done:
+            self._loop.after(60, "stopped", execution.name, partial(self._abandon, execution))
 
     def _step_again(self, execution: Execution, which: int) -> None:
         self._faults.run(partial(execution.step_again, which))

@@ -51,6 +51,7 @@ class Rates:
     # of answers to executions, and of steps
     wake_lost: float = 0.0
     step_again: float = 0.0
+    stopped: float = 0.0
     # of bells
     bell_again: float = 0.0
     bell_slow: float = 0.0
@@ -80,6 +81,7 @@ _MOST = Rates(
     record_slow=0.15,
     wake_lost=0.2,
     step_again=0.1,
+    stopped=0.01,
     bell_again=0.1,
     bell_slow=0.1,
     bell_ignored=0.1,

@@ -17,8 +17,10 @@ _LOOKED_AT = 6
 # Whatever concerns a job begins with its id, which is that long.
 _SAME = 36
 
-Act = Callable[[], None]
+Act = Callable[[], object]
 Line = tuple[float, str, str]
+# When it is due, its number, what it is, what it is about, and the act.
+Event = tuple[float, int, str, str, Act]
 
 
 class VirtualClock:
@@ -63,7 +65,7 @@ class Loop:
         self.crowded = 0
         self._random = random
         self._trace = trace
-        self._due: list[tuple[float, int, str, str, Act]] = []
+        self._due: list[Event] = []
         self._count = 0
 
     def after(self, seconds: float, what: str, about: str, act: Act) -> None:
@@ -93,7 +95,8 @@ class Loop:
         """Of what is due in a moment, what is about the same job, queue or customer. The first ones took that long: nothing
         ever runs before it is due."""
         latest = self.now + _AT_ONCE_SECONDS
-        found, others = [], []
+        found: list[Event] = []
+        others: list[Event] = []
         while self._due and self._due[0][0] <= latest and len(found) < _MOST_AT_ONCE and len(others) < _LOOKED_AT:
             event = heapq.heappop(self._due)
             (found if event[3].startswith(about) else others).append(event)

@@ -16,6 +16,7 @@ from bench.simulate.deployment import Deployment
 from bench.simulate.faults import Faults
 from bench.simulate.fleet import Fleet
 from bench.simulate.loop import Loop, Trace
+from bench.simulate.scale import small_scale
 from bench.simulate.violations import Violation
 from bench.simulate.work import Work
 
@@ -92,7 +93,8 @@ class Simulation:
         began = time.process_time()
         failure = None
         try:
-            self._play()
+            with small_scale(self._random):
+                self._play()
         except Exception as error:  # noqa: BLE001  whatever it is, it is what the seed found
             failure = self._failure(error)
         units = [unit for rows in self.deployment.world.units.values() for unit in rows.values()]

@@ -18,7 +18,7 @@ class Skewed(Protocol):
 
 
 class _Strand:
-    def __init__(self, act: Callable[[], None]) -> None:
+    def __init__(self, act: Callable[[], object]) -> None:
         self.act = act
         self.turn = Lock()
         self.turn.acquire()
@@ -37,7 +37,7 @@ class Strands:
         self._all_done.acquire()
         self.several = False
 
-    def run(self, acts: list[Callable[[], None]]) -> None:
+    def run(self, acts: list[Callable[[], object]]) -> None:
         """Returns when all have ended; raises what the first of them raised."""
         if len(acts) == 1:
             acts[0]()

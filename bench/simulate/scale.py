@@ -1,0 +1,34 @@
+"""Bounds of the workflow made so small that jobs of ten units reach them, as jobs of 100,000 reach the real ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+from gpupool.units import edges
+from gpupool.workflow import closing, decide, planning, tending
+
+# Where each bound is looked up, its name there, and what it may be in a seed. The last value is about the real one.
+_BOUNDS: tuple[tuple[tuple[Any, ...], str, tuple[int, ...]], ...] = (
+    ((planning, tending, closing), "PAGE", (1, 2, 5, 300)),
+    ((decide,), "FAN_OUT", (1, 3, 25)),
+    ((edges,), "MOST_OWN_NEEDS", (1, 3, 8)),
+    ((edges,), "_STRETCH", (2, 5, 128)),
+    # More than a job has pages, or no execution of it would ever get to wait.
+    ((tending,), "MOST_STEPS", (80, 2_000)),
+)
+
+
+@contextmanager
+def small_scale(random: Random) -> Iterator[None]:
+    """The bounds of one seed; what they were before comes back afterwards."""
+    before = [(module, name, getattr(module, name)) for modules, name, _ in _BOUNDS for module in modules]
+    try:
+        for modules, name, values in _BOUNDS:
+            drawn = random.choice(values)
+            for module in modules:
+                setattr(module, name, drawn)
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
