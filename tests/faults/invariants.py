@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from bench.simulate.stories import check_story
 from gpupool.events.model import Event
 from gpupool.jobs.model import Job
 from gpupool.ledger.model import EntryKind
@@ -11,7 +12,6 @@ from gpupool.units.model import UnitStatus
 from gpupool.webhooks.model import DeliveryStatus
 from tests.cloud import rows
 from tests.faults.world import World
-from tests.support.stories import check_story
 
 Row = dict[str, Any]
 
