@@ -1,13 +1,11 @@
 """The platform's tables twice: in memory and in DynamoDB, behind the same ports. A difference between them is a bug."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import boto3
-import pytest
-from moto import mock_aws
-
+from gpupool.accounts.dynamo import DynamoAccountStore
+from gpupool.accounts.memory import MemoryAccountStore
+from gpupool.accounts.store import AccountStore
 from gpupool.artifacts.dynamo import DynamoArtifactStore
 from gpupool.artifacts.memory import MemoryArtifactStore
 from gpupool.artifacts.store import ArtifactStore
@@ -29,6 +27,9 @@ from gpupool.ledger.store import LedgerStore
 from gpupool.limits.dynamo import DynamoLimitStore
 from gpupool.limits.memory import MemoryLimitStore
 from gpupool.limits.store import LimitStore
+from gpupool.nodes.dynamo import DynamoNodeStore
+from gpupool.nodes.memory import MemoryNodeStore
+from gpupool.nodes.store import NodeStore
 from gpupool.transitions.dynamo import DynamoTransitions, Tables
 from gpupool.transitions.memory import MemoryTransitions
 from gpupool.transitions.store import Transitions
@@ -44,17 +45,9 @@ from gpupool.webhooks.memory import MemoryWebhookStore
 from gpupool.webhooks.store import WebhookStore
 from gpupool.world import World
 from tests.factories import CUSTOMER_ID, NOW, a_grant, a_job, an_admission, an_upload
-from tests.support.tables import create_tables
 
-TABLES = Tables(
-    jobs="jobs",
-    units="units",
-    artifacts="artifacts",
-    ledger="ledger",
-    uploads="uploads",
-    idempotency="idempotency",
-    limits="limits",
-)
+# Makes a client of the service that it is told.
+Cloud = Callable[[str], Any]
 
 
 class Stores:
@@ -70,6 +63,8 @@ class Stores:
     events: EventStore
     limits: LimitStore
     webhooks: WebhookStore
+    accounts: AccountStore
+    nodes: NodeStore
     transitions: Transitions
 
     def submitted(self, **changes: Any) -> Job:
@@ -87,48 +82,42 @@ class Stores:
 
 
 class MemoryStores(Stores):
-    def __init__(self) -> None:
-        world = World()
-        self.clock = FixedClock()
-        self.jobs = MemoryJobStore(world)
-        self.units = MemoryUnitStore(world)
-        self.artifacts = MemoryArtifactStore(world)
-        self.ledger = MemoryLedgerStore(world)
-        self.uploads = MemoryUploadStore(world)
-        self.idempotency = MemoryIdempotencyStore(world, self.clock)
-        self.events = MemoryEventStore(world)
-        self.limits = MemoryLimitStore(world, self.clock)
-        self.webhooks = MemoryWebhookStore(world)
-        self.transitions = MemoryTransitions(world, self.clock)
+    def __init__(self, world: World | None = None, clock: FixedClock | None = None) -> None:
+        self.world = world or World()
+        self.clock = clock or FixedClock()
+        self.jobs = MemoryJobStore(self.world)
+        self.units = MemoryUnitStore(self.world)
+        self.artifacts = MemoryArtifactStore(self.world)
+        self.ledger = MemoryLedgerStore(self.world)
+        self.uploads = MemoryUploadStore(self.world)
+        self.idempotency = MemoryIdempotencyStore(self.world, self.clock)
+        self.events = MemoryEventStore(self.world)
+        self.limits = MemoryLimitStore(self.world, self.clock)
+        self.webhooks = MemoryWebhookStore(self.world)
+        self.accounts = MemoryAccountStore(self.world)
+        self.nodes = MemoryNodeStore(self.world)
+        self.transitions = MemoryTransitions(self.world, self.clock)
 
 
 class DynamoStores(Stores):
-    def __init__(self) -> None:
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_tables(client)
-        self.clock = FixedClock()
-        self.jobs = DynamoJobStore(client, "jobs")
-        self.units = DynamoUnitStore(client, "units", gates_table="gates")
-        self.artifacts = DynamoArtifactStore(client, "artifacts")
-        self.ledger = DynamoLedgerStore(client, "ledger")
-        self.uploads = DynamoUploadStore(client, "uploads")
-        self.idempotency = DynamoIdempotencyStore(client, "idempotency", self.clock)
-        self.events = DynamoEventStore(client, "events")
-        self.limits = DynamoLimitStore(client, "limits", self.clock)
-        self.webhooks = DynamoWebhookStore(client, webhooks_table="webhooks", deliveries_table="deliveries")
-        self.transitions = DynamoTransitions(client, TABLES)
+    """Over tables that are there; ``prefix`` begins the name of each."""
 
-
-@contextmanager
-def opened(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    """The stores named ``memory`` or ``dynamo``, empty."""
-    if kind == "memory":
-        yield MemoryStores()
-        return
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        yield DynamoStores()
+    def __init__(self, client: Any, *, prefix: str = "", clock: FixedClock | None = None) -> None:
+        self.client = client
+        self.prefix = prefix
+        self.clock = clock or FixedClock()
+        self.jobs = DynamoJobStore(client, f"{prefix}jobs")
+        self.units = DynamoUnitStore(client, f"{prefix}units", gates_table=f"{prefix}gates")
+        self.artifacts = DynamoArtifactStore(client, f"{prefix}artifacts")
+        self.ledger = DynamoLedgerStore(client, f"{prefix}ledger")
+        self.uploads = DynamoUploadStore(client, f"{prefix}uploads")
+        self.idempotency = DynamoIdempotencyStore(client, f"{prefix}idempotency", self.clock)
+        self.events = DynamoEventStore(client, f"{prefix}events")
+        self.limits = DynamoLimitStore(client, f"{prefix}limits", self.clock)
+        self.webhooks = DynamoWebhookStore(client, webhooks_table=f"{prefix}webhooks", deliveries_table=f"{prefix}deliveries")
+        self.accounts = DynamoAccountStore(client, customers_table=f"{prefix}customers", keys_table=f"{prefix}keys")
+        self.nodes = DynamoNodeStore(client, f"{prefix}nodes")
+        self.transitions = DynamoTransitions(client, Tables(**{name: prefix + name for name in Tables.__annotations__}))
 
 
 def a_submitted_job(**changes: Any) -> Job:

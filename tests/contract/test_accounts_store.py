@@ -1,20 +1,14 @@
 """Accounts in memory and in DynamoDB answer alike."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import pytest
-from moto import mock_aws
 
-from gpupool.accounts.dynamo import DynamoAccountStore
-from gpupool.accounts.memory import MemoryAccountStore
 from gpupool.accounts.model import ApiKey, Customer, Purpose, Scope, Session, Ticket
 from gpupool.accounts.store import AccountStore
 from gpupool.errors import AlreadyExists, StaleWrite
-from gpupool.world import World
-from tests.support.tables import create_tables
+from tests.contract.both import DynamoStores, Stores
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=12)
@@ -24,17 +18,14 @@ OTHER = Session("ef" * 32, ADA.id, NOW, LATER)
 INVITATION = Ticket("12" * 32, Purpose.INVITATION, ADA.id, ADA.email, NOW, NOW + timedelta(days=7), "Ada", 100)
 
 
-@pytest.fixture(params=["memory", "dynamo"])
-def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountStore]:
-    if request.param == "memory":
-        yield MemoryAccountStore(World())
-        return
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_tables(client, "customers", "keys")
-        yield DynamoAccountStore(client, customers_table="customers", keys_table="keys")
+@pytest.fixture
+def tables() -> tuple[str, ...]:
+    return ("customers", "keys")
+
+
+@pytest.fixture
+def store(stores: Stores) -> AccountStore:
+    return stores.accounts
 
 
 def a_key(lookup: str = "0a1b2c3d", *, customer_id: str = ADA.id, minute: int = 0) -> ApiKey:
@@ -87,20 +78,16 @@ def test_a_customer_changes_with_its_sessions_or_not_at_all(store: AccountStore)
     assert store.session(OTHER.token_sha256) == OTHER
 
 
-def test_a_row_from_before_there_were_versions_can_be_signed_in_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_tables(client, "customers", "keys")
-        row = {"id": ADA.id, "email": ADA.email, "name": ADA.name, "password_hash": ADA.password_hash}
-        item = {name: {"S": value} for name, value in row.items()}
-        item |= {"pk": {"S": f"customer#{ADA.id}"}, "created_at": {"S": NOW.isoformat()}}
-        client.put_item(TableName="customers", Item=item)  # type: ignore[arg-type]
-        store = DynamoAccountStore(client, customers_table="customers", keys_table="keys")
-        assert store.customer(ADA.id) == ADA
-        store.update_customer(with_sessions(ADA, SESSION), session=SESSION)
-        assert store.customer(ADA.id) == replace(with_sessions(ADA, SESSION), version=1)
+def test_a_row_from_before_there_were_versions_can_be_signed_in_to(stores: Stores) -> None:
+    if not isinstance(stores, DynamoStores):
+        return
+    row = {"id": ADA.id, "email": ADA.email, "name": ADA.name, "password_hash": ADA.password_hash}
+    item = {name: {"S": value} for name, value in row.items()}
+    item |= {"pk": {"S": f"customer#{ADA.id}"}, "created_at": {"S": NOW.isoformat()}}
+    stores.client.put_item(TableName=f"{stores.prefix}customers", Item=item)
+    assert stores.accounts.customer(ADA.id) == ADA
+    stores.accounts.update_customer(with_sessions(ADA, SESSION), session=SESSION)
+    assert stores.accounts.customer(ADA.id) == replace(with_sessions(ADA, SESSION), version=1)
 
 
 def test_nobody_signs_in_to_an_account_that_is_not_there(store: AccountStore) -> None:

@@ -1,19 +1,16 @@
 """Artifacts in memory and in DynamoDB answer alike."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from gpupool.ids import artifact_id
-from tests.contract.both import Stores, opened
+from tests.contract.both import Stores
 from tests.factories import a_unit, an_artifact
 from tests.support.work import JOB_ID
 
 
-@pytest.fixture(params=["memory", "dynamo"])
-def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    with opened(request.param, monkeypatch) as both:
-        yield both
+@pytest.fixture
+def tables() -> tuple[str, ...]:
+    return ("units", "artifacts")
 
 
 def shelve(stores: Stores, index: int, *names: str) -> None:

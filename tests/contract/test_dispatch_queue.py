@@ -1,11 +1,10 @@
 """The queue's two implementations answer alike, as far as the port shows it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from gpupool.clock import FixedClock
 from gpupool.dispatch.memory import MemoryQueue
@@ -17,6 +16,7 @@ from gpupool.units.model import Pool
 from gpupool.wire.joining import Doorbell
 from gpupool.wire.units import Doorway
 from gpupool.wire.vocabulary import CapabilityClass
+from tests.contract.both import Cloud
 
 BELL = Doorbell(job_id="job", unit_id="job.00001", attempt=0)
 
@@ -41,9 +41,8 @@ def _memory() -> Street:
     return Street(queue, url, receive)
 
 
-def _sqs() -> Street:
-    client = boto3.client("sqs", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
-    url = client.create_queue(QueueName="gpupool-public-cpu", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
+def _sqs(client: Any, name: str) -> Street:
+    url = client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
 
     def receive() -> tuple[Doorbell, Doorway] | None:
         messages = client.receive_message(QueueUrl=url).get("Messages", [])
@@ -55,13 +54,9 @@ def _sqs() -> Street:
     return Street(SqsQueue(client, QueueUrls({"public-cpu": url})), url, receive)
 
 
-@pytest.fixture(params=["memory", "sqs"])
-def street(request: pytest.FixtureRequest) -> Iterator[Street]:
-    if request.param == "memory":
-        yield _memory()
-        return
-    with mock_aws():
-        yield _sqs()
+@pytest.fixture
+def street(cloud: Cloud | None, prefix: str) -> Street:
+    return _memory() if cloud is None else _sqs(cloud("sqs"), f"{prefix}gpupool-public-cpu")
 
 
 def rung(street: Street) -> Doorway:

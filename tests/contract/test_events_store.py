@@ -1,6 +1,5 @@
 """Events in memory and in DynamoDB answer alike."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +7,7 @@ import pytest
 
 from gpupool.events.dynamo import event_from, event_item
 from gpupool.events.model import Event, EventType, event_key
-from tests.contract.both import Stores, opened
+from tests.contract.both import Stores
 from tests.factories import CUSTOMER_ID, NOW
 from tests.support.work import JOB_ID
 
@@ -20,15 +19,14 @@ DATA = {
 }
 
 
+@pytest.fixture
+def tables() -> tuple[str, ...]:
+    return ("events",)
+
+
 def an_event(number: int = 0, *, job_id: str = JOB_ID, seconds: float = 0) -> Event:
     at = NOW + timedelta(seconds=seconds)
     return Event(f"event-{number}", CUSTOMER_ID, job_id, EventType.UNIT_FAILED, at, DATA)
-
-
-@pytest.fixture(params=["memory", "dynamo"])
-def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    with opened(request.param, monkeypatch) as both:
-        yield both
 
 
 def test_a_job_that_nothing_happened_to_has_no_events(stores: Stores) -> None:

@@ -1,6 +1,5 @@
 """Idempotency records in memory and in DynamoDB answer alike. They are written by a submit."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,17 +10,16 @@ from gpupool.idempotency.model import LIFETIME, IdempotencyRecord, fingerprint, 
 from gpupool.idempotency.service import Once
 from gpupool.ledger.model import hold
 from gpupool.transitions.store import Obstacle, SubmitRefused
-from tests.contract.both import Stores, a_submitted_job, opened
+from tests.contract.both import Stores, a_submitted_job
 from tests.factories import CUSTOMER_ID, NOW, an_admission
 
 RECORD = IdempotencyRecord("customer#route#key", "f" * 64, "job-1", NOW)
 
 
-@pytest.fixture(params=["memory", "dynamo"])
-def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    with opened(request.param, monkeypatch) as both:
-        both.submitted(id="an-earlier-job")
-        yield both
+@pytest.fixture
+def stores(stores: Stores) -> Stores:
+    stores.submitted(id="an-earlier-job")
+    return stores
 
 
 def use(stores: Stores, record: IdempotencyRecord) -> None:

@@ -1,22 +1,15 @@
 """Jobs in memory and in DynamoDB answer alike."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from gpupool.jobs.model import LIVE, JobStatus, Quote, QuoteLine
 from gpupool.transitions.store import Ending
-from tests.contract.both import Stores, a_submitted_job, opened
+from tests.contract.both import Stores, a_submitted_job
 from tests.factories import CUSTOMER_ID, NOW
 
 LATER = NOW + timedelta(seconds=60)
-
-
-@pytest.fixture(params=["memory", "dynamo"])
-def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    with opened(request.param, monkeypatch) as both:
-        yield both
 
 
 def end(stores: Stores, job_id: str, status: JobStatus = JobStatus.CANCELLED) -> None:

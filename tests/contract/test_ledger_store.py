@@ -1,20 +1,13 @@
 """The ledger in memory and in DynamoDB answers alike."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
 
 from gpupool.errors import AlreadyExists
 from gpupool.ledger.model import Balance, EntryKind, Transfer, time_key
-from tests.contract.both import Stores, opened
+from tests.contract.both import Stores
 from tests.factories import CUSTOMER_ID, NOW, a_grant
-
-
-@pytest.fixture(params=["memory", "dynamo"])
-def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    with opened(request.param, monkeypatch) as both:
-        yield both
 
 
 def test_before_the_first_grant_there_is_nothing(stores: Stores) -> None:

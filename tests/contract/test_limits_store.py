@@ -1,6 +1,5 @@
 """Buckets and quotas in memory and in DynamoDB answer alike. (Several callers at once: tests/local, on the emulator.)"""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,17 +11,11 @@ from gpupool.limits.decide import admit
 from gpupool.limits.dynamo import DynamoLimitStore
 from gpupool.limits.model import Allowance, Bucket, Quota
 from gpupool.transitions.store import Ending, Obstacle, SubmitRefused
-from tests.contract.both import Stores, a_submitted_job, opened
+from tests.contract.both import DynamoStores, Stores, a_submitted_job
 from tests.factories import CUSTOMER_ID, NOW
 
 THREE = Bucket("three", 3, 60)
 ALLOWANCE = Allowance(live_jobs=2, units_per_day=10)
-
-
-@pytest.fixture(params=["memory", "dynamo"])
-def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    with opened(request.param, monkeypatch) as both:
-        yield both
 
 
 def told(stores: Stores, owner: str = "ada", *, times: int = 1) -> list[tuple[int, int | None]]:
@@ -46,9 +39,9 @@ def test_owners_and_buckets_do_not_share_tokens(stores: Stores) -> None:
 
 def test_a_process_that_remembers_something_else_decides_by_the_row(stores: Stores) -> None:
     """Each function's environment has a memory of its own; the row is what they share."""
-    if not isinstance(stores.limits, DynamoLimitStore):
+    if not isinstance(stores, DynamoStores):
         return
-    other = DynamoLimitStore(stores.limits._client, "limits", stores.clock)
+    other = DynamoLimitStore(stores.client, f"{stores.prefix}limits", stores.clock)
     standings = [store.take("ada", THREE) for store in (stores.limits, other, stores.limits, other)]
     assert [(each.remaining, each.retry_after) for each in standings] == [(2, None), (1, None), (0, None), (0, 20)]
     stores.clock.advance(61)

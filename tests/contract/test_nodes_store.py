@@ -1,34 +1,27 @@
 """The node store's two implementations answer alike."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from gpupool.errors import AlreadyExists, StaleWrite
-from gpupool.nodes.dynamo import DynamoNodeStore
-from gpupool.nodes.memory import MemoryNodeStore
 from gpupool.nodes.model import PairingCode, Sighting, Tier
 from gpupool.nodes.store import NodeStore
-from gpupool.world import World
+from tests.contract.both import Stores
 from tests.support.nodes import NODE_ID, START, a_node, some_capabilities
-from tests.support.tables import create_tables
 
 CODE = PairingCode(code_hash="c" * 64, tier=Tier.COMMUNITY, created_at=START)
 
 
-@pytest.fixture(params=["memory", "dynamo"])
-def store(request: pytest.FixtureRequest) -> Iterator[NodeStore]:
-    if request.param == "memory":
-        yield MemoryNodeStore(World())
-        return
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing")
-        create_tables(client, "nodes")
-        yield DynamoNodeStore(client, "nodes")
+@pytest.fixture
+def tables() -> tuple[str, ...]:
+    return ("nodes",)
+
+
+@pytest.fixture
+def store(stores: Stores) -> NodeStore:
+    return stores.nodes
 
 
 def test_a_code_is_found_until_it_is_used(store: NodeStore) -> None:

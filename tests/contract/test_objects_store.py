@@ -1,11 +1,9 @@
 """The bucket's two implementations answer alike."""
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from gpupool import aws
 from gpupool.errors import Unavailable
@@ -13,42 +11,31 @@ from gpupool.objects.memory import MemoryObjectStore
 from gpupool.objects.model import SignedPut, StoredObject
 from gpupool.objects.s3 import S3ObjectStore
 from gpupool.objects.store import ObjectStore, disposition, to_base64, to_hex
+from tests.contract.both import Cloud
 
 BODY = b"0123456789"
 DIGEST = hashlib.sha256(BODY).hexdigest()
 KEY = "customers/c/datasets/d"
 
 
-def s3_client(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The client as production makes it: its configuration decides what a signature covers."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    aws.reset()
-    return aws.s3()
+@pytest.fixture
+def bucket(prefix: str) -> str:
+    return f"{prefix}bucket"
 
 
-@pytest.fixture(autouse=True)
-def _no_clients_left() -> Iterator[None]:
-    yield
-    aws.reset()
-
-
-@pytest.fixture(params=["memory", "s3"])
-def stored(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
-    """A store that holds BODY under KEY."""
-    if request.param == "memory":
+@pytest.fixture
+def stored(cloud: Cloud | None, bucket: str) -> ObjectStore:
+    """A store that holds BODY under KEY, on AWS with production's client: its configuration decides what a signature covers."""
+    if cloud is None:
         memory = MemoryObjectStore()
         memory.put(KEY, BODY, content_type="text/csv")
-        yield memory
-        return
-    with mock_aws():
-        client = s3_client(monkeypatch)
-        client.create_bucket(Bucket="bucket")
-        # ChecksumAlgorithm: moto keeps a checksum only when it is named as well.
-        checksum = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": to_base64(DIGEST)}
-        client.put_object(Bucket="bucket", Key=KEY, Body=BODY, ContentType="text/csv", **checksum)
-        yield S3ObjectStore(client, "bucket")
+        return memory
+    client: Any = aws.s3()
+    client.create_bucket(Bucket=bucket)
+    # ChecksumAlgorithm: moto keeps a checksum only when it is named as well.
+    checksum = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": to_base64(DIGEST)}
+    client.put_object(Bucket=bucket, Key=KEY, Body=BODY, ContentType="text/csv", **checksum)
+    return S3ObjectStore(client, bucket)
 
 
 def test_head_tells_size_digest_and_type(stored: ObjectStore) -> None:
@@ -72,13 +59,13 @@ def test_a_range_of_nothing_is_refused(stored: ObjectStore) -> None:
 
 
 @pytest.fixture
-def crowded(stored: ObjectStore) -> ObjectStore:
+def crowded(stored: ObjectStore, bucket: str) -> ObjectStore:
     """A store that also holds 1,005 objects in a folder, and one beside it."""
     for name in ["logs/ab/0", *(f"logs/a/{seq:06d}.txt" for seq in range(1_005))]:
         if isinstance(stored, MemoryObjectStore):
             stored.put(name, b"x" * 3)
         else:
-            aws.s3().put_object(Bucket="bucket", Key=name, Body=b"x" * 3)
+            aws.s3().put_object(Bucket=bucket, Key=name, Body=b"x" * 3)
     return stored
 
 
@@ -126,14 +113,15 @@ LARGE = "customers/c/datasets/large"
 class Arriving:
     """An upload in parts, and a client that sends them."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, bucket: str = "") -> None:
         self.store = store
+        self.bucket = bucket
         self.id = store.create_multipart(LARGE, content_type="text/csv")
 
     def send(self, number: int, body: bytes) -> None:
         if isinstance(self.store, S3ObjectStore):
             digest = to_base64(hashlib.sha256(body).hexdigest())
-            terms = {"Bucket": "bucket", "Key": LARGE, "UploadId": self.id, "PartNumber": number}
+            terms = {"Bucket": self.bucket, "Key": LARGE, "UploadId": self.id, "PartNumber": number}
             aws.s3().upload_part(**terms, Body=body, ChecksumSHA256=digest)
             return
         assert isinstance(self.store, MemoryObjectStore)
@@ -149,8 +137,8 @@ class Arriving:
 
 
 @pytest.fixture
-def arriving(stored: ObjectStore) -> Arriving:
-    return Arriving(stored)
+def arriving(stored: ObjectStore, bucket: str) -> Arriving:
+    return Arriving(stored, bucket)
 
 
 def test_parts_become_one_object_when_they_are_put_together(arriving: Arriving) -> None:
@@ -241,11 +229,10 @@ def test_a_download_names_key_and_lifetime(stored: ObjectStore) -> None:
     assert "%0D" not in url
 
 
-def test_the_signature_covers_what_the_headers_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    signed = S3ObjectStore(s3_client(monkeypatch), "bucket").presign_put(
-        KEY, size_bytes=10, sha256=DIGEST, content_type="text/csv", expires_seconds=900
-    )
-    assert "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bx-amz-checksum-sha256" in signed.url
+def test_the_signature_covers_what_the_headers_say(stored: ObjectStore) -> None:
+    signed = stored.presign_put(KEY, size_bytes=10, sha256=DIGEST, content_type="text/csv", expires_seconds=900)
+    if isinstance(stored, S3ObjectStore):
+        assert "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bx-amz-checksum-sha256" in signed.url
 
 
 def test_the_memory_twin_refuses_other_bytes_than_signed() -> None:

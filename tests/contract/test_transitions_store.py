@@ -1,6 +1,6 @@
 """The atomic changes over several tables, in memory and in DynamoDB: whole or not at all, and once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,17 +15,11 @@ from gpupool.transitions.store import Ending, Obstacle, SubmitRefused
 from gpupool.units.model import Failure, Unit, UnitStatus
 from gpupool.uploads.model import UploadKind, UploadStatus
 from gpupool.wire.failures import Blame, FailureCode
-from tests.contract.both import Stores, a_submitted_job, opened
+from tests.contract.both import DynamoStores, Stores, a_submitted_job
 from tests.factories import CUSTOMER_ID, NOW, a_grant, a_lease, a_unit, an_admission, an_artifact, an_upload
 
 LATER = NOW + timedelta(seconds=60)
 RECORD = IdempotencyRecord("customer#route#key", "f" * 64, "job-1", NOW)
-
-
-@pytest.fixture(params=["memory", "dynamo"])
-def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    with opened(request.param, monkeypatch) as both:
-        yield both
 
 
 def prepare(stores: Stores, *, credits: int = 100, dataset: UploadStatus | None = UploadStatus.READY, **of: Any) -> None:
@@ -148,12 +142,13 @@ def test_an_end_over_another_version_leaves_no_artifact(stores: Stores) -> None:
     assert stores.artifacts.of_unit(unit.id) == ()
 
 
-def test_a_row_that_no_table_can_hold_is_an_error_and_not_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_no_table_can_hold_is_an_error_and_not_another_try(stores: Stores) -> None:
+    if not isinstance(stores, DynamoStores):
+        return
     failure = Failure(FailureCode.SCRIPT_FAILED, Blame.USER, "x" * 500_000)
-    with opened("dynamo", monkeypatch) as stores:
-        unit = running(stores)
-        with pytest.raises(Exception, match=r"size|Size") as refused:
-            stores.transitions.finish_unit(ended(unit, failure=failure), ())
+    unit = running(stores)
+    with pytest.raises(Exception, match=r"size|Size") as refused:
+        stores.transitions.finish_unit(ended(unit, failure=failure), ())
     assert not isinstance(refused.value, StaleWrite)
 
 

@@ -1,6 +1,5 @@
 """Units in memory and in DynamoDB answer alike."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,7 +10,7 @@ from gpupool.units.edges import first_open_needs, gates_of
 from gpupool.units.model import Failure, NodeFault, Unit, UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
 from gpupool.wire.units import Lease, Progress
-from tests.contract.both import Stores, opened
+from tests.contract.both import Stores
 from tests.factories import NOW, a_lease, a_unit, some_work
 from tests.support.work import JOB_ID
 
@@ -19,10 +18,9 @@ LEASE = Lease(attempt=1, lease_token="token-1")
 LATER = NOW + timedelta(seconds=60)
 
 
-@pytest.fixture(params=["memory", "dynamo"])
-def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    with opened(request.param, monkeypatch) as both:
-        yield both
+@pytest.fixture
+def tables() -> tuple[str, ...]:
+    return ("units",)
 
 
 def running(**changes: object) -> Unit:

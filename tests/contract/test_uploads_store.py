@@ -1,20 +1,16 @@
 """Uploads in memory and in DynamoDB answer alike."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from gpupool.errors import AlreadyExists, StaleWrite
-from gpupool.uploads.dynamo import DynamoUploadStore, upload_item
-from gpupool.uploads.memory import MemoryUploadStore
+from gpupool.uploads.dynamo import upload_item
 from gpupool.uploads.model import Multipart, Upload, UploadKind, UploadStatus
 from gpupool.uploads.store import UploadStore
-from gpupool.world import World
-from tests.support.tables import create_tables
+from tests.contract.both import DynamoStores, MemoryStores, Stores
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DATASET = UploadKind.DATASET
@@ -22,37 +18,27 @@ PACKAGE = UploadKind.TRAINING_PACKAGE
 Put = Callable[[Upload], None]
 
 
-@pytest.fixture(params=["memory", "dynamo"])
-def both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[UploadStore, Put]]:
-    """A store, and a way to write a row as a transition of another room would."""
-    if request.param == "memory":
-        world = World()
-
-        def into_world(upload: Upload) -> None:
-            world.uploads[upload.owner_kind, upload.id] = upload
-
-        yield MemoryUploadStore(world), into_world
-        return
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        create_tables(client, "uploads")
-
-        def into_table(upload: Upload) -> None:
-            client.put_item(TableName="uploads", Item=upload_item(upload))
-
-        yield DynamoUploadStore(client, "uploads"), into_table
+@pytest.fixture
+def tables() -> tuple[str, ...]:
+    return ("uploads",)
 
 
 @pytest.fixture
-def store(both: tuple[UploadStore, Put]) -> UploadStore:
-    return both[0]
+def store(stores: Stores) -> UploadStore:
+    return stores.uploads
 
 
 @pytest.fixture
-def put(both: tuple[UploadStore, Put]) -> Put:
-    return both[1]
+def put(stores: Stores) -> Put:
+    """Writes a row as a transition of another room would."""
+
+    def into(upload: Upload) -> None:
+        if isinstance(stores, MemoryStores):
+            stores.world.uploads[upload.owner_kind, upload.id] = upload
+        elif isinstance(stores, DynamoStores):
+            stores.client.put_item(TableName=f"{stores.prefix}uploads", Item=upload_item(upload))
+
+    return into
 
 
 def an_upload(upload_id: str = "u-1", *, customer_id: str = "c-ada", kind: UploadKind = DATASET) -> Upload:

@@ -2,11 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,22 +14,11 @@ from gpupool.ledger.service import Credits
 from gpupool.objects.memory import MemoryObjectStore
 from gpupool.pages import Key
 from gpupool.usage.service import Usage
-from tests.contract.both import Stores, opened
+from tests.contract.both import Stores
 from tests.support.postings import NOW, forward, life, wishes
 
-EXAMPLES = {"memory": 100, "dynamo": 10}
+EXAMPLES = {"memory": 100, "moto": 10, "ministack": 10}
 MONTHS = ("2025-12", "2026-01", "2026-02", "2026-03")
-
-
-@pytest.fixture(params=["memory", "dynamo"])
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def stores(kind: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    with opened(kind, monkeypatch) as both:
-        yield both
 
 
 class Account:

@@ -1,6 +1,5 @@
 """Webhooks in memory and in DynamoDB answer alike."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,14 +11,13 @@ from gpupool.errors import AlreadyExists, StaleWrite
 from gpupool.events.model import EventType
 from gpupool.webhooks.dynamo import DynamoWebhookStore
 from gpupool.webhooks.model import Attempt, Delivery, DeliveryStatus, Endpoint
-from tests.contract.both import Stores, opened
+from tests.contract.both import Stores
 from tests.factories import CUSTOMER_ID, NOW
 
 
-@pytest.fixture(params=["memory", "dynamo"])
-def stores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    with opened(request.param, monkeypatch) as both:
-        yield both
+@pytest.fixture
+def tables() -> tuple[str, ...]:
+    return ("webhooks", "deliveries")
 
 
 def an_endpoint(number: int = 0, **changes: object) -> Endpoint:

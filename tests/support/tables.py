@@ -39,15 +39,15 @@ LOCAL_INDEXES: dict[str, dict[str, tuple[str, str]]] = {"ledger": {"by_time": ("
 KEYS_ONLY = frozenset({"by_watch"})
 
 
-def create_tables(client: Any, *names: str) -> None:
-    """Creates the named tables, all of them when none is named."""
+def create_tables(client: Any, *names: str, prefix: str = "") -> None:
+    """Creates the named tables, all of them when none is named; ``prefix`` begins the name of each."""
     for name in names or TABLES:
         partition, sort, indexes = TABLES[name]
         kinds = {"GlobalSecondaryIndexes": indexes, "LocalSecondaryIndexes": LOCAL_INDEXES.get(name, {})}
         keys = [key for found in kinds.values() for pair in found.values() for key in pair]
         optional: Any = {kind: [_index(*each) for each in found.items()] for kind, found in kinds.items() if found}
         client.create_table(
-            TableName=name,
+            TableName=prefix + name,
             KeySchema=_schema(partition, sort),
             AttributeDefinitions=[
                 {"AttributeName": key, "AttributeType": "S"} for key in sorted({partition, *([sort] if sort else []), *keys})

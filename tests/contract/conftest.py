@@ -1,0 +1,83 @@
+"""Every contract test three times: in memory, on moto and on the emulator."""
+
+from collections.abc import Iterator
+from functools import cache, partial
+from itertools import count
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from gpupool import aws
+from local.testing import PrivateEmulator, private_emulator
+from tests.contract.both import Cloud, DynamoStores, MemoryStores, Stores
+from tests.support.tables import TABLES, create_tables
+
+REGION = "us-east-1"
+KINDS = ("memory", "moto", pytest.param("ministack", marks=pytest.mark.stack))
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateEmulator]:
+    """One process for all the contract tests of a session; started for the first that asks."""
+    with private_emulator(tmp_path_factory.mktemp("emulator")) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def emulated(emulator: PrivateEmulator) -> Cloud:
+    """Clients of the emulator, one of each."""
+    return cache(emulator.root.client)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def cloud(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud | None]:
+    """The emulation of AWS, which the environment names too, so that ``gpupool.aws`` finds it; None in memory."""
+    if kind == "memory":
+        yield None
+        return
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    aws.reset()
+    if kind == "moto":
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        with mock_aws():
+            yield partial(boto3.client, region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+    else:
+        emulator = request.getfixturevalue("emulator")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.running.endpoint)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", emulator.keys.access_key_id)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", emulator.keys.secret_access_key)
+        yield request.getfixturevalue("emulated")
+    aws.reset()
+
+
+@pytest.fixture
+def prefix(kind: str) -> str:
+    """Begins the names of whatever a test makes: what others left on the emulator is nothing to it."""
+    return f"test-{next(_numbers)}-" if kind == "ministack" else ""
+
+
+@pytest.fixture
+def tables() -> tuple[str, ...]:
+    """Those that exist. A module that needs few says so, and does not wait for the others."""
+    return tuple(TABLES)
+
+
+@pytest.fixture
+def stores(cloud: Cloud | None, prefix: str, tables: tuple[str, ...]) -> Iterator[Stores]:
+    """One kind of every store, empty."""
+    if cloud is None:
+        yield MemoryStores()
+        return
+    client = cloud("dynamodb")
+    create_tables(client, *tables, prefix=prefix)
+    yield DynamoStores(client, prefix=prefix)
+    for name in tables:
+        client.delete_table(TableName=prefix + name)
