@@ -110,6 +110,32 @@ def test_a_used_key_refuses_the_second_job(stores: Stores) -> None:
     assert stores.ledger.balance(CUSTOMER_ID).held == 30
 
 
+def test_a_job_that_is_there_is_not_submitted_again(stores: Stores) -> None:
+    prepare(stores)
+    job = submit(stores)
+    stores.jobs.begin_planning(job.id)
+
+    with pytest.raises(SubmitRefused) as refused:
+        submit(stores, name="another")
+
+    assert refused.value.obstacles == {Obstacle.BUSY}
+    planned = stores.jobs.get(job.id)
+    assert planned == replace(job, status=JobStatus.PLANNING)
+    assert stores.ledger.balance(CUSTOMER_ID).held == 30
+
+
+def test_a_full_quota_is_named_beside_the_other_obstacles(stores: Stores) -> None:
+    prepare(stores, credits=40)
+    job = submit(stores)
+    full = replace(an_admission(stores.limits, job), job_id="second", max_live_jobs=1)
+    price = hold(customer_id=CUSTOMER_ID, job_id="second", amount=30, at=NOW)
+
+    with pytest.raises(SubmitRefused) as refused:
+        stores.transitions.submit(replace(job, id="second"), hold=price, admission=full, record=None)
+
+    assert refused.value.obstacles == {Obstacle.CREDIT_INSUFFICIENT, Obstacle.QUOTA_FULL}
+
+
 def running(stores: Stores, index: int = 0) -> Unit:
     unit = a_unit(index, status=UnitStatus.RUNNING, attempt=1, lease=a_lease())
     stores.units.add_all((unit,))
@@ -169,6 +195,21 @@ def test_a_completed_unit_is_debited_and_counted_once(stores: Stores) -> None:
     assert (counted.units_completed, counted.credits_spent) == (2, 8)
     balance = stores.ledger.balance(CUSTOMER_ID)
     assert (balance.held, balance.spent) == (30 - 8, 8)
+
+
+def test_a_unit_of_no_job_is_not_paid(stores: Stores) -> None:
+    stores.submitted()
+    with pytest.raises(StaleWrite):
+        paid(stores, ended(a_unit(0, job_id="nobody")))
+    assert stores.ledger.balance(CUSTOMER_ID).spent == 0
+    assert EntryKind.DEBIT not in kinds(stores)
+
+
+def test_a_job_that_is_not_there_has_no_end(stores: Stores) -> None:
+    job = stores.submitted()
+    assert not stores.transitions.close(replace(job, id="nobody"), ending(job, JobStatus.CANCELLED))
+    assert stores.jobs.get(job.id) == job
+    assert stores.jobs.get("nobody") is None
 
 
 def test_what_is_not_held_cannot_be_spent(stores: Stores) -> None:

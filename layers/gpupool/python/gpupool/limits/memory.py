@@ -25,17 +25,20 @@ class MemoryLimitStore:
     def quota(self, customer_id: str) -> Quota:
         return self._world.quotas.get(customer_id, Quota(customer_id))
 
-    def admit(self, admission: Admission) -> bool:
-        """Counts the job if it still fits; for transitions, under the world's lock."""
+    def fits(self, admission: Admission) -> bool:
+        """Whether the job still fits; for transitions, under the world's lock."""
         quota = self.quota(admission.customer_id)
         used = 0 if admission.first_of_day else quota.units_today
         counts_on = quota.day is None or quota.day < admission.day if admission.first_of_day else quota.day == admission.day
-        fits = len(quota.live_jobs) < admission.max_live_jobs and used + admission.units <= admission.max_units_per_day
-        if not (counts_on and fits):
-            return False
+        room = len(quota.live_jobs) < admission.max_live_jobs and used + admission.units <= admission.max_units_per_day
+        return counts_on and room
+
+    def admit(self, admission: Admission) -> None:
+        """Counts the job, without asking whether it fits."""
+        quota = self.quota(admission.customer_id)
+        used = 0 if admission.first_of_day else quota.units_today
         live = quota.live_jobs | {admission.job_id}
         self._write(replace(quota, live_jobs=live, day=admission.day, units_today=used + admission.units))
-        return True
 
     def leave(self, customer_id: str, job_id: str) -> None:
         quota = self.quota(customer_id)

@@ -39,9 +39,10 @@ class MemoryTransitions:
 
     def submit(self, job: Job, *, hold: Transfer, admission: Admission, record: IdempotencyRecord | None) -> None:
         with self._world.lock:
-            obstacles = frozenset(self._obstacles(job, hold, record))
-            if obstacles or not self._limits.admit(admission):
-                raise SubmitRefused(obstacles or frozenset({Obstacle.QUOTA_FULL}))
+            obstacles = frozenset(self._obstacles(job, hold, admission, record))
+            if obstacles:
+                raise SubmitRefused(obstacles)
+            self._limits.admit(admission)
             self._world.jobs[job.id] = job
             self._ledger.write(hold)
             if record is not None:
@@ -60,16 +61,18 @@ class MemoryTransitions:
             if self._ledger.is_posted(debit):
                 return False
             self._check_covered(debit)
+            job = self._world.jobs.get(unit.job_id)
+            if job is None:
+                raise StaleWrite(debit.id)
             self._ledger.write(debit)
-            job = self._world.jobs[unit.job_id]
             spent = job.credits_spent + debit.amount
             self._world.jobs[job.id] = replace(job, units_completed=job.units_completed + 1, credits_spent=spent)
             return True
 
     def close(self, job: Job, ending: Ending) -> bool:
         with self._world.lock:
-            stored = self._world.jobs[job.id]
-            if not stored.is_live or stored.credits_spent != job.credits_spent:
+            stored = self._world.jobs.get(job.id)
+            if stored is None or not stored.is_live or stored.credits_spent != job.credits_spent:
                 return False
             if ending.release is not None:
                 self._check_covered(ending.release)
@@ -85,8 +88,12 @@ class MemoryTransitions:
         if not self._ledger.covers(transfer):
             raise StaleWrite(transfer.id)
 
-    def _obstacles(self, job: Job, hold: Transfer, record: IdempotencyRecord | None) -> list[Obstacle]:
+    def _obstacles(self, job: Job, hold: Transfer, admission: Admission, record: IdempotencyRecord | None) -> list[Obstacle]:
         found = []
+        if job.id in self._world.jobs or self._ledger.is_posted(hold):
+            found.append(Obstacle.BUSY)
+        if not self._limits.fits(admission):
+            found.append(Obstacle.QUOTA_FULL)
         if record is not None and self._idempotency.get(record.id) is not None:
             found.append(Obstacle.IDEMPOTENCY_KEY_USED)
         if not self._ledger.covers(hold):
