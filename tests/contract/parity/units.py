@@ -1,0 +1,161 @@
+"""Any sequence of operations on the units of two jobs, and on what the units leave."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from gpupool.artifacts.store import ArtifactStore
+from gpupool.ids import unit_id
+from gpupool.units.model import Failure, NodeFault, Output, Unit, UnitStatus
+from gpupool.units.store import UnitStore
+from gpupool.wire.failures import Blame, FailureCode
+from gpupool.wire.units import Lease, Progress
+from gpupool.wire.vocabulary import ArtifactKind
+from tests.contract.both import Stores
+from tests.contract.parity.alike import Refused, StoresAlike, all_pages
+from tests.factories import NOW, a_lease, a_unit, an_artifact, some_work
+from tests.support.work import JOB_ID
+
+JOBS = (JOB_ID, "another-job")
+IDS = [unit_id(job_id, index) for job_id in JOBS for index in (0, 1, 10)]
+TOKENS = ["token-1", "token-2"]
+# Of the kinds that a script may write: neither too large for the table nor nearer to zero than it can tell from zero.
+numbers = st.one_of(st.integers(-9, 9).map(float), st.floats(-1e9, 1e9).filter(lambda each: abs(each) > 1e-9))
+seconds = st.one_of(st.integers(-60, 120).map(float), st.sampled_from([0.000001, 0.5, 59.999999]))
+times = st.one_of(st.none(), seconds.map(lambda each: NOW + timedelta(seconds=each)))
+values = st.one_of(st.integers(-9, 9), numbers, st.booleans(), st.text(max_size=4))
+leases = st.builds(
+    a_lease,
+    token=st.sampled_from(TOKENS),
+    deadline=seconds.map(lambda each: NOW + timedelta(seconds=each)),
+)
+failures = st.builds(
+    Failure,
+    st.sampled_from(FailureCode),
+    st.sampled_from(Blame),
+    st.text(max_size=5),
+    exit_code=st.one_of(st.none(), st.integers(-9, 2)),
+    log_tail=st.text(max_size=5),
+)
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": st.sampled_from(UnitStatus),
+        "attempt": st.integers(0, 2),
+        "lease": st.one_of(st.none(), leases),
+        "open_needs": st.frozensets(st.integers(0, 3)),
+        "progress_fraction": st.one_of(st.none(), st.sampled_from([0.0, 0.25, 1.0])),
+        "metrics": st.dictionaries(st.text(min_size=1, max_size=3), numbers, max_size=2),
+        "runtime_seconds": st.one_of(st.none(), numbers),
+        "failure": st.one_of(st.none(), failures),
+        "faults": st.lists(st.builds(NodeFault, st.sampled_from("ab"), st.integers(0, 2), st.just(NOW)), max_size=2).map(tuple),
+        "outputs": st.lists(st.builds(Output, st.sampled_from("ab"), st.sampled_from(ArtifactKind)), max_size=2).map(tuple),
+        "finished_at": times,
+        "rung_at": times,
+        "credits": st.integers(0, 9),
+        "completed_by": st.one_of(st.none(), st.sampled_from(TOKENS)),
+    },
+)
+anything = st.integers(0, 1_000)
+
+
+@st.composite
+def units(draw: st.DrawFn) -> Unit:
+    """A unit as it is planned, or as another writer has left it meanwhile."""
+    which = draw(st.sampled_from(IDS))
+    work = some_work(
+        parameters=draw(st.dictionaries(st.text(min_size=1, max_size=3), values, max_size=2)),
+        args=tuple(draw(st.lists(st.text(max_size=3), max_size=2))),
+        objective=draw(st.sampled_from([None, "loss"])),
+    )
+    job_id, _, index = which.rpartition(".")
+    planned = a_unit(
+        int(index), id=which, job_id=job_id, work=work, needs=(1, 2), dependents=(3,), open_needs=frozenset({1, 2})
+    )
+    return replace(planned, **draw(changes)) if draw(st.booleans()) else planned
+
+
+class Units(StoresAlike):
+    ports = {"units": UnitStore, "artifacts": ArtifactStore}
+    tables = ("units", "artifacts")
+
+    def __init__(self, *sides: Stores) -> None:
+        super().__init__(*sides)
+        # What was read or written, however long ago: whoever decides on an old one has to be refused.
+        self.held: list[Unit] = []
+
+    def readable(self, side: Stores) -> Any:
+        return [
+            (side.units.all_of(job), all_pages(lambda key, job=job: side.artifacts.page(job, limit=2, key=key))) for job in JOBS
+        ]
+
+    def keep(self, unit: Unit | Refused | None) -> None:
+        if isinstance(unit, Unit):
+            self.held.append(unit)
+
+    @rule(units=st.lists(units(), max_size=3).map(tuple))
+    def add(self, units: tuple[Unit, ...]) -> None:
+        self.both(lambda side: side.units.add_all(units))
+
+    @rule(which=st.sampled_from(IDS))
+    def get(self, which: str) -> None:
+        self.keep(self.both(lambda side: side.units.get(which)))
+
+    @rule(unit=units())
+    def replace_what_was_never_read(self, unit: Unit) -> None:
+        self.both(lambda side: side.units.replace(unit))
+
+    @precondition(lambda self: self.held)
+    @rule(back=st.integers(0, 3), changes=changes)
+    def replace(self, back: int, changes: dict[str, Any]) -> None:
+        unit = replace(self.held[-1 - back % len(self.held)], **changes)
+        self.keep(self.both(lambda side: side.units.replace(unit)))
+
+    @precondition(lambda self: self.held)
+    @rule(back=st.integers(0, 3), lease=leases)
+    def claim(self, back: int, lease: Any) -> None:
+        """What the renewals need to find."""
+        unit = replace(self.held[-1 - back % len(self.held)], status=UnitStatus.RUNNING, attempt=1, lease=lease)
+        self.keep(self.both(lambda side: side.units.replace(unit)))
+
+    @rule(
+        which=st.sampled_from(IDS),
+        attempt=st.sampled_from([1, 1, 2]),
+        token=st.sampled_from(TOKENS),
+        after=seconds,
+        lasting=st.sampled_from([0.000001, 1.0, 60.0]),
+        fraction=st.sampled_from([None, 0.0, 0.5, 1.0]),
+        metrics=st.dictionaries(st.text(min_size=1, max_size=3), numbers, max_size=2),
+    )
+    def renew(self, which: str, attempt: int, token: str, after: float, lasting: float, **told: Any) -> None:
+        now = NOW + timedelta(seconds=after)
+        expires, progress = now + timedelta(seconds=lasting), Progress(stage="running", **told)
+        lease = Lease(attempt=attempt, lease_token=token)
+        self.keep(self.both(lambda side: side.units.renew(which, lease=lease, now=now, expires_at=expires, progress=progress)))
+
+    @rule(which=st.sampled_from(IDS), need=st.integers(0, 3))
+    def open_edge(self, which: str, need: int) -> None:
+        if self.sides[0].units.get(which) is not None:
+            self.keep(self.both(lambda side: side.units.open_edge(which, need=need)))
+
+    @precondition(lambda self: self.held)
+    @rule(back=st.integers(0, 3), changes=changes, names=st.sets(st.sampled_from(["a", "b", "c"])))
+    def finish(self, back: int, changes: dict[str, Any], names: set[str]) -> None:
+        unit = replace(self.held[-1 - back % len(self.held)], **changes)
+        artifacts = tuple(an_artifact(name, unit_id=unit.id, size_bytes=len(names)) for name in sorted(names))
+        self.keep(self.both(lambda side: side.transitions.finish_unit(unit, artifacts)))
+
+    @rule(job=st.sampled_from(JOBS), limit=st.integers(1, 4), start=st.booleans())
+    def page(self, job: str, limit: int, start: bool) -> None:
+        self.both(lambda side: side.units.all_of(job))
+        self.turn(f"units of {job}", lambda side, key: side.units.page(job, limit=limit, key=key), start=start)
+
+    @rule(which=st.sampled_from(IDS), name=st.sampled_from(["a", "b"]), limit=st.integers(1, 4), start=st.booleans())
+    def artifacts(self, which: str, name: str, limit: int, start: bool) -> None:
+        job = which.rpartition(".")[0]
+        self.both(lambda side: side.artifacts.get(job, f"{which}.{name}"))
+        self.both(lambda side: side.artifacts.of_unit(which))
+        self.turn(f"artifacts of {job}", lambda side, key: side.artifacts.page(job, limit=limit, key=key), start=start)
