@@ -55,6 +55,21 @@ def test_a_record_is_gone_after_a_day_even_if_its_row_is_not(stores: Stores) -> 
     assert stores.idempotency.get(RECORD.id) == again
 
 
+@pytest.mark.parametrize("begun", [0.0, 0.25, 0.75])
+@pytest.mark.parametrize("past", [-0.75, -0.5, 0.0, 0.5])
+def test_a_key_is_free_from_the_moment_on_at_which_nobody_reads_it_any_more(stores: Stores, begun: float, past: float) -> None:
+    first = replace(RECORD, created_at=NOW + timedelta(seconds=begun))
+    stores.clock.advance(begun)
+    assert stores.idempotency.reserve(first) == first
+    stores.clock.advance(LIFETIME.total_seconds() + past)
+    known = stores.idempotency.get(RECORD.id)
+
+    again = replace(RECORD, resource_id="job-2", created_at=stores.clock.now())
+    assert stores.idempotency.reserve(again) == (known or again)
+
+    assert stores.idempotency.get(RECORD.id) == (known or again)
+
+
 def test_ids_are_scoped_to_customer_and_route() -> None:
     ids = {record_id(customer_id=who, route=route, key="12345678") for who in ("a", "b") for route in ("x", "y")}
     assert len(ids) == 4

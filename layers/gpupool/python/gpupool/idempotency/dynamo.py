@@ -23,7 +23,7 @@ def first_use_write(table: str, record: IdempotencyRecord) -> dict[str, Any]:
     return {
         "TableName": table,
         "Item": to_item(row),
-        "ConditionExpression": "attribute_not_exists(pk) OR expires_at_epoch < :now",
+        "ConditionExpression": "attribute_not_exists(pk) OR expires_at_epoch <= :now",
         "ExpressionAttributeValues": to_item({":now": int(record.created_at.timestamp())}),
     }
 

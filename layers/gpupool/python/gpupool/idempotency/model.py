@@ -25,7 +25,8 @@ class IdempotencyRecord:
 
     @property
     def expires_at(self) -> datetime:
-        return self.created_at + LIFETIME
+        """A whole second, as the table keeps it: whoever reads and whoever writes must mean the same moment."""
+        return (self.created_at + LIFETIME).replace(microsecond=0)
 
 
 def record_id(*, customer_id: str, route: str, key: str) -> str:
