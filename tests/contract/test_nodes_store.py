@@ -71,6 +71,19 @@ def test_a_code_in_its_last_second_still_works(store: NodeStore) -> None:
     assert store.get(NODE_ID) == node
 
 
+@pytest.mark.parametrize(("left", "works"), [(0.75, True), (0.25, True), (0.0, False), (-0.25, False)])
+def test_a_code_that_was_made_within_a_second_expires_on_a_whole_one(store: NodeStore, left: float, works: bool) -> None:
+    code = replace(CODE, created_at=START + timedelta(seconds=0.5))
+    node = a_node(paired_at=code.expires_at - timedelta(seconds=left))
+    store.add_code(code)
+    if works:
+        store.redeem(code, node)
+    else:
+        with pytest.raises(StaleWrite):
+            store.redeem(code, node)
+    assert store.get(NODE_ID) == (node if works else None)
+
+
 def test_an_id_that_is_taken_keeps_its_node_and_the_code(store: NodeStore) -> None:
     store.add_code(CODE)
     store.redeem(CODE, a_node())

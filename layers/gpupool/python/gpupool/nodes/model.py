@@ -34,7 +34,8 @@ class PairingCode:
 
     @property
     def expires_at(self) -> datetime:
-        return self.created_at + CODE_LIFETIME
+        """A whole second, as the table keeps it: whoever reads and whoever redeems must mean the same moment."""
+        return (self.created_at + CODE_LIFETIME).replace(microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)
