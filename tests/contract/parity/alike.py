@@ -1,20 +1,20 @@
 """The machinery: one generated sequence of operations, played on a twin in memory and on its adapter, told apart by nothing.
 
-A machine names the ports that it plays. ``play`` fails when one of their verbs was never answered, so that a port that gets
-a new verb asks for a rule here.
+A player names the ports that it plays and has an ``operation`` for what can be asked of them. ``play`` fails when one of their
+verbs never got an answer that says something, so that a port that gets a new verb asks for an operation here.
 """
 
 import inspect
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from gpupool.errors import AlreadyExists, CoreError, StaleWrite
@@ -23,10 +23,27 @@ from gpupool.transitions.store import SubmitRefused
 from tests.contract.both import Cloud, DynamoStores, MemoryStores
 from tests.support.tables import create_tables
 
-# Set, it says how many sequences each machine plays, other ones every time: a search that takes as long as it is given.
+# Set, it says how many sequences each player plays, other ones every time: a search that takes as long as it is given.
 _SEARCH = os.environ.get("PARITY_EXAMPLES")
 _REFUSALS = (StaleWrite, AlreadyExists, SubmitRefused, CoreError)
 _numbers = count(1)
+
+Act = TypeVar("Act", bound=Callable[..., None])
+# The name of an operation, and what it is called with.
+Step = tuple[str, dict[str, Any]]
+
+
+def operation(*, needs: str | None = None, often: int = 1, **arguments: st.SearchStrategy[Any]) -> Callable[[Act], Act]:
+    """Makes a method something that sequences do with such ``arguments``, ``often`` times as often as the others.
+
+    It is passed over while the player's attribute ``needs`` is empty.
+    """
+
+    def mark(act: Act) -> Act:
+        act.operation = (needs, often, st.fixed_dictionaries(arguments))  # type: ignore[attr-defined]
+        return act
+
+    return mark
 
 
 class Refused:
@@ -69,50 +86,82 @@ def _details(error: Exception) -> Any:
     return (error.code, error.details) if isinstance(error, CoreError) else ()
 
 
-class Watched:
-    """A store that notes which of its verbs were answered, and not only refused."""
+def same(answers: list[Any], what: str) -> None:
+    memory, adapter = map(plain, answers)
+    if memory != adapter:
+        place, left, right = _difference(memory, adapter)
+        raise AssertionError(f"the twin and the adapter {what}, first at {place or 'the top'}:\n  {left}\n  {right}")
 
-    def __init__(self, inner: Any, room: str, answered: set[str]) -> None:
+
+def _difference(left: Any, right: Any, place: str = "") -> tuple[str, Any, Any]:
+    """Where two plain values begin to differ, and what is there."""
+    if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
+        pairs = [(f"{place}.{name}", left[name], right[name]) for name in left]
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        pairs = [(f"{place}[{at}]", *pair) for at, pair in enumerate(zip(left, right, strict=True))]
+    else:
+        pairs = []
+    return next((_difference(one, other, where) for where, one, other in pairs if one != other), (place, left, right))
+
+
+class Watched:
+    """A store that notes which of its verbs got an answer that says something: not a refusal, not nothing."""
+
+    def __init__(self, inner: Any, room: str, port: type, answered: set[str]) -> None:
         self._inner = inner
         self._room = room
+        self._port = port
         self._answered = answered
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if not callable(found):
-            return found
+        verb = getattr(self._inner, name)
+        silent = get_type_hints(getattr(self._port, name))["return"] is type(None)
 
         def call(*args: Any, **named: Any) -> Any:
-            answer = found(*args, **named)
-            self._answered.add(f"{self._room}.{name}")
+            answer = verb(*args, **named)
+            said = answer.items if isinstance(answer, Page) else answer
+            if silent or (said is not False and said is not None and not (isinstance(said, Collection) and not said)):
+                self._answered.add(f"{self._room}.{name}")
             return answer
 
         return call
 
 
-class Alike(RuleBasedStateMachine):
-    """Two implementations of some ports. ``ports`` are those ports by the name that both sides have them under."""
+class Player:
+    """Plays operations on two implementations of ``ports``, which both sides have under these names."""
 
     ports: ClassVar[dict[str, type]]
+    answered: ClassVar[set[str]]
+
+    def __init_subclass__(cls) -> None:
+        cls.answered = set()
 
     def __init__(self, memory: Any, adapter: Any) -> None:
-        super().__init__()
         self.sides = (memory, adapter)
         self._places: dict[tuple[int, str], Any] = {}
 
     @classmethod
-    def make(cls, cloud: Cloud) -> "Alike":
-        """A machine over two empty sides."""
+    def make(cls, cloud: Cloud) -> "Player":
+        """A player over two empty sides."""
         raise NotImplementedError
+
+    def begin(self, kind: int) -> None:
+        """What is there when the sequence begins; ``kind`` is 0 to 2, and 0 stands for nothing."""
+
+    def check(self) -> None:
+        """What must hold after every operation."""
 
     def readable(self, side: Any) -> Any:
         """Everything that can be read of a side at the end."""
         raise NotImplementedError
 
+    def clear(self) -> None:
+        """Takes away what ``make`` has made."""
+
     def both(self, act: Callable[[Any], Any]) -> Any:
         """The answer of either side, which is the other's too."""
         answers = [told(lambda side=side: act(side)) for side in self.sides]
-        assert plain(answers[0]) == plain(answers[1]), "the twin in memory (left) and the adapter answer differently"
+        same(answers, "answer differently")
         return answers[0]
 
     def turn(self, listing: str, page: Callable[[Any, Any], Page[Any]], *, start: bool) -> None:
@@ -122,33 +171,48 @@ class Alike(RuleBasedStateMachine):
             found = page(side, None if start else self._places.get((number, listing)))
             self._places[number, listing] = found.next_key
             answers.append((found.items, found.next_key is not None))
-        assert plain(answers[0]) == plain(answers[1]), "the twin in memory (left) and the adapter have another page"
+        same(answers, "have different pages")
 
-    def teardown(self) -> None:
-        ends = [plain(self.readable(side)) for side in self.sides]
-        assert ends[0] == ends[1], "the twin in memory (left) and the adapter came to another end"
+    def play(self, kind: int, steps: Iterable[Step]) -> None:
+        try:
+            self.begin(kind)
+            for name, arguments in steps:
+                act = getattr(self, name)
+                needs = act.operation[0]
+                if needs is None or getattr(self, needs):
+                    act(**arguments)
+                    self.check()
+            same([self.readable(side) for side in self.sides], "came to different ends")
+        finally:
+            self.clear()
 
 
-class StoresAlike(Alike):
+@st.composite
+def sequences(draw: st.DrawFn, player: type[Player], length: int) -> list[Step]:
+    """Of so many steps, or fewer: one that is not needed to show a difference shrinks to none."""
+    steps: list[st.SearchStrategy[Step | None]] = [st.none()]
+    for name, act in vars(player).items():
+        if hasattr(act, "operation"):
+            _, often, arguments = act.operation
+            steps += [st.tuples(st.just(name), arguments)] * often
+    return [step for _ in range(length) if (step := draw(st.one_of(steps))) is not None]
+
+
+class StoresPlayer(Player):
     """Both kinds of ``Stores``, over ``tables``."""
 
     tables: ClassVar[tuple[str, ...]]
-    answered: ClassVar[set[str]]
-
-    def __init_subclass__(cls) -> None:
-        cls.answered = set()
 
     @classmethod
-    def make(cls, cloud: Cloud) -> "StoresAlike":
+    def make(cls, cloud: Cloud) -> "StoresPlayer":
         client, prefix = cloud("dynamodb"), f"parity-{next(_numbers)}-"
         create_tables(client, *cls.tables, prefix=prefix)
         adapter = DynamoStores(client, prefix=prefix)
-        for room in cls.ports:
-            setattr(adapter, room, Watched(getattr(adapter, room), room, cls.answered))
+        for room, port in cls.ports.items():
+            setattr(adapter, room, Watched(getattr(adapter, room), room, port, cls.answered))
         return cls(MemoryStores(), adapter)
 
-    def teardown(self) -> None:
-        super().teardown()
+    def clear(self) -> None:
         adapter = self.sides[1]
         for name in self.tables:
             adapter.client.delete_table(TableName=adapter.prefix + name)
@@ -180,21 +244,23 @@ def verbs(port: type) -> Iterable[str]:
     return sorted(name for name, member in vars(port).items() if inspect.isfunction(member) and not name.startswith("_"))
 
 
-def play(machine: type[Any], cloud: Cloud, *, examples: int, steps: int) -> None:
-    """Plays sequences until two answers differ. Every verb of the machine's ports has to be answered in one of them."""
-    machine.answered.clear()
-    repeatable: dict[str, Any] = {} if _SEARCH else {"derandomize": True}
-    run_state_machine_as_test(
-        lambda: machine.make(cloud),
-        settings=settings(
-            max_examples=int(_SEARCH or examples),
-            stateful_step_count=steps,
-            deadline=None,
-            database=None,
-            print_blob=False,
-            suppress_health_check=list(HealthCheck),
-            **repeatable,
-        ),
+def play(player: type[Player], cloud: Cloud, *, examples: int, length: int) -> None:
+    """Plays sequences until two answers differ. Every verb of the player's ports has to say something in one of them."""
+    player.answered.clear()
+    how: dict[str, Any] = {"max_examples": int(_SEARCH)} if _SEARCH else {"max_examples": examples, "derandomize": True}
+
+    @settings(
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        **how,
     )
-    wanted = {f"{room}.{verb}" for room, port in machine.ports.items() for verb in verbs(port)}
-    assert wanted - machine.answered == set(), "no sequence got an answer from these: the machine lacks a rule for them"
+    @given(st.integers(0, 2), sequences(player, length))
+    def any_sequence(kind: int, steps: list[Step]) -> None:
+        player.make(cloud).play(kind, steps)
+
+    any_sequence()
+    left = sorted({f"{room}.{verb}" for room, port in player.ports.items() for verb in verbs(port)} - player.answered)
+    assert not left, f"no sequence got anything from {left}: does {player.__name__} lack an operation?"

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, rule
 
 from gpupool.errors import Throttled
 from gpupool.idempotency.model import IdempotencyRecord
@@ -24,7 +23,7 @@ from gpupool.uploads.model import Upload, UploadKind, UploadStatus
 from gpupool.uploads.store import UploadStore
 from gpupool.wire.failures import Blame, FailureCode
 from tests.contract.both import Stores, a_submitted_job
-from tests.contract.parity.alike import Refused, StoresAlike, all_pages
+from tests.contract.parity.alike import Refused, StoresPlayer, all_pages, operation
 from tests.factories import CUSTOMER_ID, a_unit, an_artifact, an_upload
 from tests.support.work import some_work
 
@@ -38,11 +37,12 @@ FAILURE = Failure(FailureCode.NO_MODEL, Blame.USER, "It wrote no model.", "unit"
 # Few enough that sequences come to every bound.
 ALLOWANCE = Allowance(live_jobs=2, units_per_day=6)
 gaps = st.sampled_from([0.000001, 0.25, 0.75, 1, 20, 59.5, 3_600, 86_399.5, 86_400])
-customers = st.sampled_from([CUSTOMER_ID, CUSTOMER_ID, "another-customer"])
+customers = st.sampled_from([CUSTOMER_ID, CUSTOMER_ID, CUSTOMER_ID, "another-customer"])
+job_ids = st.sampled_from(["job-1", "job-1", *JOBS])
 amounts = st.sampled_from([1, 4, 10, 31])
 
 
-class Jobs(StoresAlike):
+class Jobs(StoresPlayer):
     ports = {
         "jobs": JobStore,
         "ledger": LedgerStore,
@@ -58,13 +58,14 @@ class Jobs(StoresAlike):
         self.jobs: list[Job] = []
         self.quotas: list[Quota] = []
 
-    @initialize(ready=st.booleans())
-    def begin(self, ready: bool) -> None:
-        """Half of the sequences begin with a customer who may submit at once."""
-        if ready:
-            for kind, upload_id in UPLOADS:
-                self.both(lambda side, kind=kind, upload_id=upload_id: side.uploads.add(an_upload(kind=kind, id=upload_id)))
+    def begin(self, kind: int) -> None:
+        """Most sequences begin with a customer who may submit at once, or has done so."""
+        if kind:
+            for which in UPLOADS:
+                self.add_upload(which, CUSTOMER_ID, UploadStatus.PENDING if which[1] == "dataset-2" else UploadStatus.READY)
             self.grant("first", CUSTOMER_ID, 60)
+        if kind == 2:
+            self.submit("job-1", CUSTOMER_ID, "dataset-1", credits=10, key=None, units=2, fresh=True)
 
     def readable(self, side: Stores) -> Any:
         found: list[Any] = [side.jobs.get(job) for job in JOBS]
@@ -80,13 +81,13 @@ class Jobs(StoresAlike):
             ]
         return found + [(side.units.all_of(job), side.artifacts.page(job, limit=10, key=None).items) for job in JOBS]
 
-    @rule(seconds=gaps)
+    @operation(seconds=gaps)
     def time_passes(self, seconds: float) -> None:
         self.advance(seconds)
 
     # --- uploads
 
-    @rule(
+    @operation(
         which=st.sampled_from(UPLOADS),
         customer=customers,
         status=st.sampled_from([UploadStatus.PENDING, UploadStatus.PENDING, UploadStatus.READY]),
@@ -95,7 +96,7 @@ class Jobs(StoresAlike):
         upload = an_upload(kind=which[0], id=which[1], customer_id=customer, status=status, finalized_at=None)
         self.both(lambda side: side.uploads.add(upload))
 
-    @rule(
+    @operation(
         which=st.sampled_from(UPLOADS),
         customer=customers,
         step=st.sampled_from(["ready", "deleting", "remove"]),
@@ -112,19 +113,19 @@ class Jobs(StoresAlike):
         elif upload is None or upload.status is UploadStatus.DELETING:
             self.both(lambda side: side.uploads.remove(wanted))
 
-    @rule(customer=customers, kind=st.sampled_from(UploadKind), limit=st.integers(1, 2), start=st.booleans())
+    @operation(customer=customers, kind=st.sampled_from(UploadKind), limit=st.integers(1, 2), start=st.booleans())
     def list_uploads(self, customer: str, kind: UploadKind, limit: int, start: bool) -> None:
         name = f"{kind} of {customer}"
         self.turn(name, lambda side, key: side.uploads.page(customer, kind, limit=limit, key=key), start=start)
 
     # --- credits
 
-    @rule(name=st.sampled_from(["first", "second", "third"]), customer=customers, amount=amounts)
+    @operation(name=st.sampled_from(["first", "second", "third"]), customer=customers, amount=amounts)
     def grant(self, name: str, customer: str, amount: int) -> None:
         transfer = grant(customer_id=customer, grant_id=name, amount=amount, at=self.now(), note=name)
         self.both(lambda side: side.ledger.post(transfer))
 
-    @rule(customer=customers, limit=st.integers(1, 3), start=st.booleans(), hours=st.integers(0, 30), end=st.booleans())
+    @operation(customer=customers, limit=st.integers(1, 3), start=st.booleans(), hours=st.integers(0, 30), end=st.booleans())
     def read_the_ledger(self, customer: str, limit: int, start: bool, hours: int, end: bool) -> None:
         now = self.now()
         since, until = now - timedelta(hours=hours), now if end else None
@@ -132,25 +133,24 @@ class Jobs(StoresAlike):
         self.both(lambda side: list(side.ledger.between(customer, start=since, end=until)))
         self.turn(f"entries of {customer}", lambda side, key: side.ledger.page(customer, limit=limit, key=key), start=start)
 
-    @invariant()
-    def the_books_add_up(self) -> None:
-        """On the side that is the model for the other."""
+    def check(self) -> None:
+        """The books add up, on the side that is the model for the other."""
         for customer in CUSTOMERS:
             entries = all_pages(lambda key, customer=customer: self.sides[0].ledger.page(customer, limit=50, key=key))
             assert self.sides[0].ledger.balance(customer) == added_up(customer, entries)
 
     # --- limits and keys
 
-    @rule(owner=customers, bucket=st.sampled_from(BUCKETS), times=st.integers(1, 4))
+    @operation(owner=customers, bucket=st.sampled_from(BUCKETS), times=st.integers(1, 4))
     def take(self, owner: str, bucket: Bucket, times: int) -> None:
         for _ in range(times):
             self.both(lambda side: side.limits.take(owner, bucket))
 
-    @rule(customer=customers)
+    @operation(customer=customers)
     def look_at_the_quota(self, customer: str) -> None:
         self.quotas.append(self.both(lambda side: side.limits.quota(customer)))
 
-    @rule(
+    @operation(
         customer=customers,
         live_jobs=st.sampled_from([None, None, 0, 1, 3]),
         units_per_day=st.sampled_from([None, None, 1, 9]),
@@ -158,24 +158,24 @@ class Jobs(StoresAlike):
     def set_maxima(self, customer: str, **maxima: int | None) -> None:
         self.quotas.append(self.both(lambda side: side.limits.set_maxima(customer, **maxima)))
 
-    @rule(customer=customers, key=st.sampled_from(KEYS), of=st.sampled_from(["a", "b"]))
+    @operation(customer=customers, key=st.sampled_from(KEYS), of=st.sampled_from(["a", "b"]))
     def reserve(self, customer: str, key: str, of: str) -> None:
         record = IdempotencyRecord(f"{customer}#{key}", of * 64, f"made-{of}", self.now())
         self.both(lambda side: side.idempotency.reserve(record))
 
-    @rule(customer=customers, key=st.sampled_from(KEYS))
+    @operation(customer=customers, key=st.sampled_from(KEYS))
     def read_key(self, customer: str, key: str) -> None:
         self.both(lambda side: side.idempotency.get(f"{customer}#{key}"))
 
     # --- the transitions
 
-    @rule(customer=customers, dataset=st.sampled_from(DATASETS), key=st.sampled_from([None, *KEYS]))
+    @operation(customer=customers, dataset=st.sampled_from(DATASETS), key=st.sampled_from([None, *KEYS]))
     def look(self, customer: str, dataset: str, key: str | None) -> None:
         wanted = Wanted(customer, dataset, "package-1", self.now(), f"{customer}#{key}" if key else None)
         self.quotas.append(self.both(lambda side: side.transitions.look(wanted)).quota)
 
-    @rule(
-        job_id=st.sampled_from(JOBS),
+    @operation(
+        job_id=job_ids,
         customer=customers,
         dataset=st.sampled_from(["dataset-1", *DATASETS]),
         credits=amounts,
@@ -199,7 +199,7 @@ class Jobs(StoresAlike):
         if not isinstance(answer, Refused):
             self.jobs.append(job)
 
-    @rule(job_id=st.sampled_from(JOBS), index=st.integers(0, 1), ended=st.booleans())
+    @operation(job_id=job_ids, index=st.integers(0, 1), ended=st.booleans())
     def finish_unit(self, job_id: str, index: int, ended: bool) -> None:
         unit = self.unit(job_id, index)
         self.both(lambda side: side.units.add_all((unit,)))
@@ -208,7 +208,7 @@ class Jobs(StoresAlike):
         done = replace(now if ended else unit, status=UnitStatus.COMPLETED, credits=4)
         self.both(lambda side: side.transitions.finish_unit(done, artifacts))
 
-    @rule(back=st.integers(0, 3), index=st.integers(0, 2), amount=st.sampled_from([1, 1, 4, 31]))
+    @operation(often=2, back=st.integers(0, 4), index=st.integers(0, 2), amount=st.sampled_from([1, 1, 4, 31]))
     def settle(self, back: int, index: int, amount: int) -> None:
         job = self.job(back)
         unit = replace(self.unit(job.id, index), customer_id=job.customer_id)
@@ -216,8 +216,8 @@ class Jobs(StoresAlike):
         price = debit(**of, amount=amount, at=self.now())
         self.both(lambda side: side.transitions.settle(unit, price))
 
-    @rule(
-        back=st.integers(0, 3),
+    @operation(
+        back=st.integers(0, 4),
         status=st.sampled_from([JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED]),
         amount=st.sampled_from([None, None, 0, 31]),
     )
@@ -233,26 +233,26 @@ class Jobs(StoresAlike):
 
     # --- the moves of a job in between
 
-    @rule(job_id=st.sampled_from(JOBS))
+    @operation(often=2, job_id=job_ids)
     def begin_planning(self, job_id: str) -> None:
         self.both(lambda side: side.jobs.begin_planning(job_id))
 
-    @rule(job_id=st.sampled_from(JOBS), units=st.integers(1, 3))
+    @operation(often=2, job_id=job_ids, units=st.integers(1, 3))
     def begin_running(self, job_id: str, units: int) -> None:
         at = self.now()
         self.both(lambda side: side.jobs.begin_running(job_id, units_total=units, at=at))
 
-    @rule(job_id=st.sampled_from(JOBS), token=st.sampled_from(["a", "b"]), entered=st.integers(0, 3))
+    @operation(job_id=job_ids, token=st.sampled_from(["a", "b"]), entered=st.integers(0, 3))
     def park(self, job_id: str, token: str, entered: int) -> None:
         self.both(lambda side: side.jobs.park(job_id, task_token=token, entered=f"{entered:05d}"))
 
-    @rule(job_id=st.sampled_from(JOBS))
+    @operation(job_id=job_ids)
     def request_cancel(self, job_id: str) -> None:
         at = self.now()
         self.both(lambda side: side.jobs.request_cancel(job_id, at=at))
 
-    @rule(
-        job_id=st.sampled_from(JOBS),
+    @operation(
+        job_id=job_ids,
         customer=customers,
         status=st.sampled_from([None, None, *JobStatus]),
         limit=st.integers(1, 2),
@@ -267,8 +267,8 @@ class Jobs(StoresAlike):
         )
 
     def job(self, back: int) -> Job:
-        """One that was submitted, or the one that nobody has."""
-        return self.jobs[-back] if 0 < back <= len(self.jobs) else a_submitted_job(id="nobody's job")
+        """One that was submitted, or, when it is 0 or there is none, the one that nobody has."""
+        return self.jobs[-1 - back % len(self.jobs)] if back and self.jobs else a_submitted_job(id="nobody's job")
 
     def unit(self, job_id: str, index: int) -> Unit:
         return a_unit(index, id=unit_id(job_id, index), job_id=job_id, work=some_work(parameters={}))

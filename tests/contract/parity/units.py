@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
 
 from gpupool.artifacts.store import ArtifactStore
 from gpupool.ids import unit_id
@@ -15,7 +14,7 @@ from gpupool.wire.failures import Blame, FailureCode
 from gpupool.wire.units import Lease, Progress
 from gpupool.wire.vocabulary import ArtifactKind
 from tests.contract.both import Stores
-from tests.contract.parity.alike import Refused, StoresAlike, all_pages
+from tests.contract.parity.alike import Refused, StoresPlayer, all_pages, operation
 from tests.factories import NOW, a_lease, a_unit, an_artifact, some_work
 from tests.support.work import JOB_ID
 
@@ -78,7 +77,7 @@ def units(draw: st.DrawFn) -> Unit:
     return replace(planned, **draw(changes)) if draw(st.booleans()) else planned
 
 
-class Units(StoresAlike):
+class Units(StoresPlayer):
     ports = {"units": UnitStore, "artifacts": ArtifactStore}
     tables = ("units", "artifacts")
 
@@ -86,6 +85,14 @@ class Units(StoresAlike):
         super().__init__(*sides)
         # What was read or written, however long ago: whoever decides on an old one has to be refused.
         self.held: list[Unit] = []
+
+    def begin(self, kind: int) -> None:
+        """Most sequences begin with units, and half of these with one that is at work."""
+        if kind:
+            self.add(tuple(a_unit(index, needs=(1, 2), open_needs=frozenset({1, 2})) for index in (0, 1)))
+            self.get(IDS[0])
+        if kind == 2:
+            self.claim(0, a_lease(deadline=NOW + timedelta(seconds=30)))
 
     def readable(self, side: Stores) -> Any:
         return [
@@ -96,64 +103,66 @@ class Units(StoresAlike):
         if isinstance(unit, Unit):
             self.held.append(unit)
 
-    @rule(units=st.lists(units(), max_size=3).map(tuple))
+    @operation(units=st.lists(units(), max_size=3).map(tuple))
     def add(self, units: tuple[Unit, ...]) -> None:
         self.both(lambda side: side.units.add_all(units))
 
-    @rule(which=st.sampled_from(IDS))
+    @operation(which=st.sampled_from(IDS))
     def get(self, which: str) -> None:
         self.keep(self.both(lambda side: side.units.get(which)))
 
-    @rule(unit=units())
+    @operation(unit=units())
     def replace_what_was_never_read(self, unit: Unit) -> None:
         self.both(lambda side: side.units.replace(unit))
 
-    @precondition(lambda self: self.held)
-    @rule(back=st.integers(0, 3), changes=changes)
+    @operation(needs="held", back=st.integers(0, 3), changes=changes)
     def replace(self, back: int, changes: dict[str, Any]) -> None:
         unit = replace(self.held[-1 - back % len(self.held)], **changes)
         self.keep(self.both(lambda side: side.units.replace(unit)))
 
-    @precondition(lambda self: self.held)
-    @rule(back=st.integers(0, 3), lease=leases)
+    @operation(needs="held", back=st.integers(0, 3), lease=leases)
     def claim(self, back: int, lease: Any) -> None:
         """What the renewals need to find."""
         unit = replace(self.held[-1 - back % len(self.held)], status=UnitStatus.RUNNING, attempt=1, lease=lease)
         self.keep(self.both(lambda side: side.units.replace(unit)))
 
-    @rule(
-        which=st.sampled_from(IDS),
-        attempt=st.sampled_from([1, 1, 2]),
-        token=st.sampled_from(TOKENS),
+    @operation(
+        needs="held",
+        often=2,
+        back=st.integers(0, 3),
+        lease=st.one_of(st.none(), st.none(), st.builds(Lease, attempt=st.integers(1, 2), lease_token=st.sampled_from(TOKENS))),
         after=seconds,
         lasting=st.sampled_from([0.000001, 1.0, 60.0]),
         fraction=st.sampled_from([None, 0.0, 0.5, 1.0]),
         metrics=st.dictionaries(st.text(min_size=1, max_size=3), numbers, max_size=2),
     )
-    def renew(self, which: str, attempt: int, token: str, after: float, lasting: float, **told: Any) -> None:
+    def renew(self, back: int, lease: Lease | None, after: float, lasting: float, **told: Any) -> None:
+        """With the lease that a held unit was claimed with, or with any."""
+        unit = self.held[-1 - back % len(self.held)]
+        token = unit.lease.token if unit.lease else TOKENS[0]
+        shown = lease or Lease(attempt=max(1, unit.attempt), lease_token=token)
         now = NOW + timedelta(seconds=after)
-        expires, progress = now + timedelta(seconds=lasting), Progress(stage="running", **told)
-        lease = Lease(attempt=attempt, lease_token=token)
-        self.keep(self.both(lambda side: side.units.renew(which, lease=lease, now=now, expires_at=expires, progress=progress)))
+        of = {"lease": shown, "now": now, "expires_at": now + timedelta(seconds=lasting)}
+        progress = Progress(stage="running", **told)
+        self.keep(self.both(lambda side: side.units.renew(unit.id, progress=progress, **of)))
 
-    @rule(which=st.sampled_from(IDS), need=st.integers(0, 3))
+    @operation(which=st.sampled_from(IDS), need=st.integers(0, 3))
     def open_edge(self, which: str, need: int) -> None:
         if self.sides[0].units.get(which) is not None:
             self.keep(self.both(lambda side: side.units.open_edge(which, need=need)))
 
-    @precondition(lambda self: self.held)
-    @rule(back=st.integers(0, 3), changes=changes, names=st.sets(st.sampled_from(["a", "b", "c"])))
+    @operation(needs="held", back=st.integers(0, 3), changes=changes, names=st.sets(st.sampled_from(["a", "b", "c"])))
     def finish(self, back: int, changes: dict[str, Any], names: set[str]) -> None:
         unit = replace(self.held[-1 - back % len(self.held)], **changes)
         artifacts = tuple(an_artifact(name, unit_id=unit.id, size_bytes=len(names)) for name in sorted(names))
         self.keep(self.both(lambda side: side.transitions.finish_unit(unit, artifacts)))
 
-    @rule(job=st.sampled_from(JOBS), limit=st.integers(1, 4), start=st.booleans())
+    @operation(job=st.sampled_from(JOBS), limit=st.integers(1, 4), start=st.booleans())
     def page(self, job: str, limit: int, start: bool) -> None:
         self.both(lambda side: side.units.all_of(job))
         self.turn(f"units of {job}", lambda side, key: side.units.page(job, limit=limit, key=key), start=start)
 
-    @rule(which=st.sampled_from(IDS), name=st.sampled_from(["a", "b"]), limit=st.integers(1, 4), start=st.booleans())
+    @operation(which=st.sampled_from(IDS), name=st.sampled_from(["a", "b"]), limit=st.integers(1, 4), start=st.booleans())
     def artifacts(self, which: str, name: str, limit: int, start: bool) -> None:
         job = which.rpartition(".")[0]
         self.both(lambda side: side.artifacts.get(job, f"{which}.{name}"))
