@@ -93,7 +93,7 @@ class MemoryObjectStore:
             multipart = self._multiparts.get(upload_id)
             if multipart is None or multipart.key != key:
                 return
-            if any(_part(part.number, multipart.parts.get(part.number, b"")) != part for part in parts):
+            if not parts or any(_part(part.number, multipart.parts.get(part.number, b"")) != part for part in parts):
                 raise Unavailable("The storage did not serve the upload; try again in a moment.", code="STORAGE_UNAVAILABLE")
             body = b"".join(multipart.parts[part.number] for part in parts)
             self._objects[key] = _Stored(body, multipart.content_type, in_parts=True)

@@ -69,7 +69,10 @@ class S3ObjectStore:
 
     def put(self, key: str, body: bytes, *, content_type: str) -> None:
         with _translated("object"):
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type)
+            # Without an algorithm named, the bucket checks another digest and ``head`` has none to tell.
+            self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=body, ContentType=content_type, ChecksumAlgorithm="SHA256"
+            )
 
     def delete(self, key: str) -> None:
         with _translated("object"):
