@@ -53,6 +53,11 @@ class Refused:
         self.error = error
 
 
+def fresh_prefix() -> str:
+    """Begins the names of what one sequence uses."""
+    return f"parity-{next(_numbers)}-"
+
+
 def told(act: Callable[[], Any]) -> Any:
     """The answer, or the refusal; whatever else is raised is nobody's answer and flies."""
     try:
@@ -205,7 +210,7 @@ class StoresPlayer(Player):
 
     @classmethod
     def make(cls, cloud: Cloud) -> "StoresPlayer":
-        client, prefix = cloud("dynamodb"), f"parity-{next(_numbers)}-"
+        client, prefix = cloud("dynamodb"), fresh_prefix()
         create_tables(client, *cls.tables, prefix=prefix)
         adapter = DynamoStores(client, prefix=prefix)
         for room, port in cls.ports.items():
@@ -244,8 +249,8 @@ def verbs(port: type) -> Iterable[str]:
     return sorted(name for name, member in vars(port).items() if inspect.isfunction(member) and not name.startswith("_"))
 
 
-def play(player: type[Player], cloud: Cloud, *, examples: int, length: int) -> None:
-    """Plays sequences until two answers differ. Every verb of the player's ports has to say something in one of them."""
+def play(player: type[Player], cloud: Cloud, *, examples: int, length: int, to_all_verbs: bool) -> None:
+    """Plays sequences until two answers differ; with ``to_all_verbs`` each verb of the ports has to say something in one."""
     player.answered.clear()
     how: dict[str, Any] = {"max_examples": int(_SEARCH)} if _SEARCH else {"max_examples": examples, "derandomize": True}
 
@@ -263,4 +268,4 @@ def play(player: type[Player], cloud: Cloud, *, examples: int, length: int) -> N
 
     any_sequence()
     left = sorted({f"{room}.{verb}" for room, port in player.ports.items() for verb in verbs(port)} - player.answered)
-    assert not left, f"no sequence got anything from {left}: does {player.__name__} lack an operation?"
+    assert not (left and to_all_verbs), f"no sequence got anything from {left}: does {player.__name__} lack an operation?"
