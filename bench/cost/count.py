@@ -28,13 +28,18 @@ _DOORS = frozenset({"customer_api", "node_api"})
 _PLENTY = 1_000_000_000
 # An execution's start and end are transitions beside those into its states.
 _START_AND_END = 2
+WAIT_SECONDS = read_settings(lambda _key: None).advance_timeout_seconds
+_BY_THE_CLOCK = " schedule"
 # Keys live an hour, and a machine renews them when three quarters of it are over.
 KEYS_SECONDS = 2700
 
 
 @dataclass(frozen=True)
 class Counted:
-    """``charges`` are those of the job from its submission to its end, without heartbeats."""
+    """``charges`` are those of the job from its submission to its end, without heartbeats.
+
+    ``waiting`` is one time-out of the execution's wait while all units wait for machines, for a job that was counted with it.
+    """
 
     units: int
     charges: tuple[Charge, ...]
@@ -42,6 +47,7 @@ class Counted:
     idle_heartbeat: Usage
     heartbeat_seconds: int
     keys: Usage
+    waiting: Usage
 
     @property
     def job(self) -> Usage:
@@ -54,8 +60,8 @@ class Counted:
         return self.heartbeat * beats + self.keys * (UNIT_SECONDS / KEYS_SECONDS)
 
 
-def count(manifest: str, **submitted: Any) -> Counted:
-    """One job of a package with that manifest, worked off to its end."""
+def count(manifest: str, *, waits: bool = False) -> Counted:
+    """One job of a package with that manifest, worked off to its end, after it has waited for once if it ``waits``."""
     with pytest.MonkeyPatch.context() as patch, metered(patch) as (cloud, meter):
         agent = Agent(cloud, meter)
         keys = _of(meter, lambda: agent.send("/credentials", {"capabilities": agent.capabilities}))
@@ -63,15 +69,17 @@ def count(manifest: str, **submitted: Any) -> Counted:
         customer = Customer(cloud, credits=_PLENTY)
         inputs = customer.inputs(manifest)
         meter.charges.clear()
-        job_id = customer.submit(inputs, **submitted)
+        job_id = customer.submit(inputs)
         cloud.settle()
+        waiting, waited = _wait(cloud, meter) if waits else (Usage(), 0)
         beats, seconds = _work_off(cloud, agent, meter)
         job = cloud.ports.jobs.get(job_id)
         if job is None or str(job.status) != "completed":
             raise RuntimeError(f"the job did not complete: {job}; {cloud.functions.errors}")
-        _charge_transitions(cloud, meter)
+        with meter.during("state machine"):
+            meter.charge("transition", _transitions(_steps(cloud) - waited + _START_AND_END * len(cloud.states.executions)))
         beating = Usage.total(beats) * (1 / len(beats))
-        return Counted(job.units_total, tuple(meter.charges), beating, idle, seconds, keys)
+        return Counted(job.units_total, tuple(meter.charges), beating, idle, seconds, keys, waiting)
 
 
 @contextmanager
@@ -135,10 +143,24 @@ def _work_off(cloud: Cloud, agent: Agent, meter: Meter) -> tuple[list[Usage], in
     return beats, seconds
 
 
-def _charge_transitions(cloud: Cloud, meter: Meter) -> None:
-    with meter.during("state machine"):
-        for execution in cloud.states.executions.values():
-            meter.charge("transition", Usage.of(Item.STATE_TRANSITION, len(execution.path) + _START_AND_END))
+def _wait(cloud: Cloud, meter: Meter) -> tuple[Usage, int]:
+    """One time-out of the execution's wait: what it is billed, and how many states were entered. What runs by the clock,
+    whether there are jobs or not, is left out."""
+    before, steps = len(meter.charges), _steps(cloud)
+    cloud.pass_time(WAIT_SECONDS + 1)
+    billed = [charge.usage for charge in meter.charges[before:] if not charge.source.endswith(_BY_THE_CLOCK)]
+    del meter.charges[before:]
+    entered = _steps(cloud) - steps
+    return Usage.total([*billed, _transitions(entered)]), entered
+
+
+def _steps(cloud: Cloud) -> int:
+    """States that executions have entered."""
+    return sum(len(execution.path) for execution in cloud.states.executions.values())
+
+
+def _transitions(count: int) -> Usage:
+    return Usage.of(Item.STATE_TRANSITION, count)
 
 
 def _of(meter: Meter, act: Any) -> Usage:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bench.cost.agent import UNIT_SECONDS
-from bench.cost.count import KEYS_SECONDS, Counted, count
+from bench.cost.count import KEYS_SECONDS, WAIT_SECONDS, Counted, count
 from bench.cost.plot import draw
 from bench.cost.prices import AS_OF, Item, Usage
 from bench.cost.scale import Scaled, scaled
@@ -11,6 +11,7 @@ from bench.cost.scenarios import SCENARIOS, Scenario
 from bench.cost.table import CONTROL_PLANE_TARGET, HEARTBEATS_TARGET, Column, print_table, print_where, references
 from local.layout import DEFAULT_LAYOUT
 
+MACHINES = 100
 _DAY = 86_400
 _POLL_SECONDS = 20
 _MILLION = 1_000_000
@@ -18,9 +19,9 @@ _MILLION = 1_000_000
 
 def run() -> dict[str, Any]:
     """Figures as JSON values; prints tables on the way, and draws ``.local/cost.png``."""
-    counted = {scenario.name: [count(scenario.manifest(size)) for size in scenario.sizes] for scenario in SCENARIOS}
+    counted = {scenario.name: [count(scenario.manifest(size), waits=True) for size in scenario.sizes] for scenario in SCENARIOS}
     found = {scenario.name: _scaled(scenario, counted[scenario.name]) for scenario in SCENARIOS}
-    ours = [Column(name, each.unit, counted[name][-1].beating) for name, each in found.items()]
+    ours = [Column(name, each.unit + waiting(each, counted[name]), counted[name][-1].beating) for name, each in found.items()]
     last = counted[SCENARIOS[0].name][-1]
     columns = ours + references(heartbeat_seconds=last.heartbeat_seconds)
     print_table(columns)
@@ -47,7 +48,7 @@ def print_verdict(column: Column, found: Scaled) -> None:
     print(
         f"{column.name:24} of {found.units} units: control plane {column.control_plane:.2f}"
         f" (target {CONTROL_PLANE_TARGET:.0f}), heartbeats {column.heartbeats:.2f} (target {HEARTBEATS_TARGET:.0f});"
-        f" a million jobs cost {found.fixed.control_plane.dollars() * _MILLION:.0f} besides their units,"
+        f" {MACHINES} machines; a million jobs cost {found.fixed.control_plane.dollars() * _MILLION:.0f} besides their units,"
         f" a parabola through three sizes would add {found.bend * _MILLION:+.2f}"
     )
 
@@ -65,6 +66,14 @@ def print_idle(counted: Counted) -> dict[str, float]:
     chunks = UNIT_SECONDS / counted.heartbeat_seconds * Usage.of(Item.S3_PUT).dollars() * _MILLION
     print(f"a script that prints all the time adds a log chunk to each heartbeat: ${chunks:.0f} of S3 per million units")
     return dollars
+
+
+def waiting(found: Scaled, counted: list[Counted]) -> Usage:
+    """What the execution's waits that run out cost per unit, while ``MACHINES`` work through the job."""
+    per_wait = scaled([(each.units, each.waiting) for each in counted], units=1)
+    each_time = per_wait.fixed + per_wait.slope * found.units if len(counted) > 1 else counted[0].waiting
+    times = found.units * UNIT_SECONDS / MACHINES // WAIT_SECONDS
+    return each_time * (times / found.units)
 
 
 def _scaled(scenario: Scenario, counted: list[Counted]) -> Scaled:
