@@ -9,7 +9,7 @@ from bench.dispatch.calls import Bare, Recorder
 from bench.dispatch.executions import StateMachine
 from bench.dispatch.node import Node
 from bench.dispatch.packages import generous
-from bench.dispatch.streams import reaches_function
+from bench.simulate.filters import passes
 from gpupool import aws, bootstrap
 from gpupool.ids import job_of
 from gpupool.ports import AwsPorts
@@ -89,9 +89,9 @@ class DeployedPlane:
 
     def _deliver(self, kind: str, record: Image) -> None:
         """What the stream functions do with a record: they read both images and act."""
-        if kind == "jobs" and reaches_function(*job_change(record)):
+        if kind == "jobs" and passes(*job_change(record)):
             self._timed(lambda: self._outbox.job_written(*job_change(record)))
-        elif kind == "units" and reaches_function(*unit_change(record)):
+        elif kind == "units" and passes(*unit_change(record)):
             self._timed(lambda: self._outbox.unit_written(*unit_change(record)))
 
     def _records(self, job_id: str) -> list[tuple[str, Image]]:

@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bench.dispatch.executions import StateMachine
 from bench.dispatch.node import Node
-from bench.dispatch.streams import Change, Partitions, Rows, reaches_function
+from bench.simulate.filters import passes
+from bench.simulate.streams import Change, Partitions, Rows
 from gpupool import bootstrap
 from gpupool.clock import SystemClock
 from gpupool.jobs.model import Job
@@ -27,7 +28,7 @@ class ControlPlane:
 
     def __init__(self, settings: Settings) -> None:
         self.stream: deque[Change] = deque()
-        world = World(jobs=Rows(self.stream), units=Partitions(self.stream))
+        world = World(jobs=Rows(self.stream.append), units=Partitions(self.stream.append))
         self.ports = MemoryPorts(clock=SystemClock(), world=world, settings=settings)
         self.customer = bootstrap.build_customer_core(self.ports)
         self.machine = StateMachine(self.ports.executions, bootstrap.build_workflow(self.ports))
@@ -38,7 +39,7 @@ class ControlPlane:
         """Delivers what was written and steps the executions until both wait for a machine."""
         while True:
             while self.stream:
-                self._deliver(*self.stream.popleft())
+                self._deliver(self.stream.popleft())
             execution = self.machine.next_step()
             if execution is None:
                 return
@@ -72,8 +73,9 @@ class ControlPlane:
                 return found.bell.unit_id, found.doorway
         return None
 
-    def _deliver(self, before: Any, after: Any) -> None:
-        if not reaches_function(before, after):
+    def _deliver(self, change: Change) -> None:
+        before, after = change.before, change.after
+        if not passes(before, after):
             return
         if isinstance(after, Job):
             self.call("job_written", partial(self._outbox.job_written, before, after))

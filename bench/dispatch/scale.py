@@ -189,8 +189,8 @@ def _work_off(size: int) -> Grown:
         call_seconds=dict(plane.seconds),
         call_writes=dict(plane.writes),
         item_bytes={table: max(size, new_items[table]) for table, size in old_items.items()},
-        history_events=_OTHER_EVENTS + EVENTS_PER_STEP * max(each.steps for each in plane.machine.executions.values()),
-        executions=len(plane.machine.executions),
+        history_events=_OTHER_EVENTS + EVENTS_PER_STEP * max(plane.machine.steps.values()),
+        executions=len(plane.machine.steps),
     )
 
 

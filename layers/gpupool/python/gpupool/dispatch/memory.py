@@ -1,6 +1,7 @@
 """Doorbells in memory: visibility by the given clock, receive counts, fairness between groups, dead letters."""
 
 import heapq
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import RLock
@@ -149,7 +150,7 @@ class MemoryQueue:
         self._visibility = timedelta(seconds=visibility_seconds)
         self._max_receives = max_receives
         self._fairness = fairness
-        self._queues: dict[str, _Messages] = {}
+        self._queues: dict[str, _Messages] = defaultdict(_Messages)
         self._numbers = 0
         self._receipts = 0
         self._lock = RLock()
@@ -213,7 +214,7 @@ class MemoryQueue:
             return dead
 
     def _of(self, queue_url: str) -> _Messages:
-        return self._queues.setdefault(queue_url, _Messages())
+        return self._queues[queue_url]
 
     def _hand_out(self, queue_url: str, queue: _Messages, message: _Message, *, now: datetime) -> Received:
         self._receipts += 1
