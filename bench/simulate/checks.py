@@ -30,7 +30,7 @@ def check_jobs(deployment: Deployment) -> None:
         check_story(job, units, world.events.get(job.id, {}).values())
         for unit in units:
             expect(unit.lease is None, "no lease survives its unit", unit.id)
-            kept = world.artifacts.get(job.id, {})
+            kept = world.artifacts.get(job.id, {}).get(unit.id, {})
             lost = [each.name for each in unit.outputs if f"{unit.id}.{each.name}" not in kept]
             expect(not lost, "artifacts are kept with the result", (unit.id, lost))
     for quota in world.quotas.values():

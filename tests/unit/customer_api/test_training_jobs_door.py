@@ -54,7 +54,7 @@ def with_work(door: Door, job_id: str) -> str:
         "jobs/secret/place",
         door.ports.clock.now(),
     )
-    door.world.artifacts.setdefault(job_id, {})[artifact.id] = artifact
+    door.world.artifacts.setdefault(job_id, {}).setdefault(artifact.unit_id, {})[artifact.id] = artifact
     return artifact.id
 
 

@@ -18,6 +18,11 @@ def job_of(unit_id: str) -> str:
     return unit_id.rpartition(".")[0]
 
 
+def unit_of(artifact_id: str) -> str:
+    """The unit that an artifact id belongs to; only the artifact's own name may hold more dots."""
+    return ".".join(artifact_id.split(".", 2)[:2])
+
+
 def artifact_id(unit_id: str, name: str) -> str:
     """The id of a unit's artifact ``name``: derived, so that a repeated completion names the same artifact, and
     prefixed by the unit, so that one query finds what a unit made."""

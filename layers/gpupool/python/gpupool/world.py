@@ -27,7 +27,8 @@ class World:
     unwatched: set[str] = field(default_factory=set)
     units: dict[str, dict[str, Unit]] = field(default_factory=dict)
     gates: dict[tuple[str, int], frozenset[int]] = field(default_factory=dict)
-    artifacts: dict[str, dict[str, Artifact]] = field(default_factory=dict)
+    # By job and unit: what one unit left is found without a look at all that its job left.
+    artifacts: dict[str, dict[str, dict[str, Artifact]]] = field(default_factory=dict)
     events: dict[str, dict[str, Event]] = field(default_factory=dict)
     balances: dict[str, Balance] = field(default_factory=dict)
     transfers: dict[str, dict[str, Transfer]] = field(default_factory=dict)

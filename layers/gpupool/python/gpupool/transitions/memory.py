@@ -52,7 +52,7 @@ class MemoryTransitions:
     def finish_unit(self, unit: Unit, artifacts: tuple[Artifact, ...]) -> Unit:
         with self._world.lock:
             finished = self._units.replace(unit)
-            shelf = self._world.artifacts.setdefault(unit.job_id, {})
+            shelf = self._world.artifacts.setdefault(unit.job_id, {}).setdefault(unit.id, {})
             shelf.update({artifact.id: artifact for artifact in artifacts})
             return finished
 
