@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from gpupool.wire.joining import QueueGrant
-from gpupool.wire.units import UnitGrant
+from gpupool.wire.units import Doorway, UnitGrant
 from node_agent import phases
 from node_agent.agent_log import log_event
 from node_agent.credentials import CredentialKeeper
@@ -189,10 +189,10 @@ class Agent:
                 poller = self._parts.new_poller(grant, lane=lane, start_unit=self._start_unit)
                 self._pollers[url] = (poller, self._spawn(LoopName.POLLER, poller.run))
 
-    def _start_unit(self, grant: UnitGrant, lane: Lane) -> None:
+    def _start_unit(self, grant: UnitGrant, doorway: Doorway, lane: Lane) -> None:
         def work() -> None:
             try:
-                do_unit(grant, self._parts.tools)
+                do_unit(grant, doorway, self._parts.tools)
             finally:
                 lane.release()
 

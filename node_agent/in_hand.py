@@ -36,12 +36,22 @@ class AbandonReason(StrEnum):
 
 
 class UnitInHand:
-    """One lease and the work under it. Thread-safe; the first reason to abandon it stands."""
+    """One lease and the work under it. Thread-safe; the first reason to abandon it stands.
+
+    ``doorway``: how it was claimed. The control plane keeps no note of it, so that every beat and the report say it again.
+    """
 
     def __init__(
-        self, grant: wire.UnitGrant, *, folder: Path, lease_ends: float, clock: Callable[[], float] = time.monotonic
+        self,
+        grant: wire.UnitGrant,
+        *,
+        folder: Path,
+        lease_ends: float,
+        doorway: wire.Doorway | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.grant = grant
+        self.doorway = doorway
         self.folder = folder
         self.lease = wire.Lease(attempt=grant.attempt, lease_token=grant.lease_token)
         self.abandoned = threading.Event()
@@ -133,6 +143,7 @@ class UnitInHand:
         return wire.RunningUnit(
             unit_id=self.unit_id,
             lease=self.lease,
+            doorway=self.doorway,
             age_seconds=int(self._clock() - self._claimed_at),
             progress=self.progress(),
             log_chunk=waiting,

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from gpupool.wire.failures import FailureCode
-from gpupool.wire.units import Lease, UnitGrant
+from gpupool.wire.units import Doorway, Lease, UnitGrant
 from node_agent.agent_log import log_event
 from node_agent.cache import Cache
 from node_agent.environments import Environments
@@ -52,17 +53,21 @@ class Tools:
     lease_seconds: Callable[[], float]
 
 
-def do_unit(grant: UnitGrant, tools: Tools) -> None:
-    """Work on ``grant`` to its end. Nothing that a unit does raises from here, except ``UnrecoverableError``."""
+def do_unit(grant: UnitGrant, doorway: Doorway, tools: Tools) -> None:
+    """Work on ``grant``, which came through ``doorway``, to its end.
+
+    Nothing that a unit does raises from here, except ``UnrecoverableError``.
+    """
     folder = tools.work_root / folder_name(grant)
-    unit = UnitInHand(grant, folder=folder, lease_ends=time.monotonic() + tools.lease_seconds())
+    lease_ends = time.monotonic() + tools.lease_seconds()
+    unit = UnitInHand(grant, folder=folder, lease_ends=lease_ends, doorway=doorway)
     log_event(logger, "unit.claimed", unit=grant.unit_id, attempt=grant.attempt, role=grant.role.value, name=grant.name)
     tools.in_hand.add(unit)
     try:
         _work_and_report(unit, tools)
     except AbandonedError:
         if unit.reason is AbandonReason.DRAINED:
-            tools.reporter.give_back(unit_id=unit.unit_id, lease=unit.lease, why=_DRAINED)
+            tools.reporter.give_back(unit_id=unit.unit_id, lease=unit.lease, doorway=unit.doorway, why=_DRAINED)
     except (LeaseLostError, UnitGoneError) as error:
         log_event(logger, "unit.lost", unit=unit.unit_id, attempt=grant.attempt, reason=str(error))
     except UnrecoverableError:
@@ -116,7 +121,8 @@ def _work(unit: UnitInHand, tools: Tools) -> None:
 def _prepare_folder(unit: UnitInHand) -> None:
     """The lease is noted beside the work, so that a restarted agent can return it at once instead of letting it lapse."""
     unit.folder.mkdir(mode=0o700, parents=True)
-    lease = {"unit_id": unit.unit_id, **unit.lease.model_dump()}
+    doorway = unit.doorway.model_dump() if unit.doorway is not None else None
+    lease = {"unit_id": unit.unit_id, **unit.lease.model_dump(), "doorway": doorway}
     write_private(unit.folder / _LEASE_FILE, json.dumps(lease).encode())
 
 
@@ -143,6 +149,15 @@ def recover(tools: Tools) -> None:
         except ValidationError:  # killed before the lease was noted: it lapses by itself
             lease = None
         if lease is not None and noted is not None:
-            tools.reporter.give_back(unit_id=str(noted.get("unit_id")), lease=lease, why=_RESTARTED)
+            doorway = _doorway_in(noted)
+            tools.reporter.give_back(unit_id=str(noted.get("unit_id")), lease=lease, doorway=doorway, why=_RESTARTED)
         destroy(folder, tools.sandbox)
         log_event(logger, "unit.recovered", folder=folder.name)
+
+
+def _doorway_in(noted: dict[str, Any]) -> Doorway | None:
+    """A lease is worth returning without its doorway too."""
+    try:
+        return Doorway.model_validate(noted.get("doorway"))
+    except ValidationError:
+        return None

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from gpupool.wire.joining import QueueGrant
-from gpupool.wire.units import UnitGrant
+from gpupool.wire.units import Doorway, UnitGrant
 from node_agent.agent_log import log_event
 from node_agent.control_plane import ControlPlane
 from node_agent.errors import (
@@ -23,11 +23,11 @@ from node_agent.retry import Backoff, retrying
 
 logger = logging.getLogger(__name__)
 _CLAIM_ATTEMPTS = 3
-StartUnit = Callable[[UnitGrant, Lane], None]
+StartUnit = Callable[[UnitGrant, Doorway, Lane], None]
 
 
 class Poller:
-    """``start_unit`` takes over the lane's slot with the grant and returns at once."""
+    """``start_unit`` takes over the lane's slot with the grant and its doorway, and returns at once."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Poller:
                 self._lane.release()
         if grant is None:
             return False
-        self._start_unit(grant, self._lane)
+        self._start_unit(grant, ring.doorway, self._lane)
         return True
 
     def _claim(self, ring: Ring) -> UnitGrant | None:

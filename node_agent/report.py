@@ -76,6 +76,7 @@ class Reporter:
         metrics = {**unit.metrics(), **outcome.metrics}
         request = wire.CompleteRequest(
             lease=unit.lease,
+            doorway=unit.doorway,
             outputs=[output.declared for output in outputs],
             metrics=dict(list(metrics.items())[:_MOST_METRICS]),
             runtime_seconds=outcome.runtime_seconds,
@@ -107,6 +108,7 @@ class Reporter:
         )
         request = wire.FailRequest(
             lease=unit.lease,
+            doorway=unit.doorway,
             code=error.code,
             message=error.message[:_MESSAGE_CHARACTERS],
             log_tail=_tail(unit),
@@ -122,9 +124,9 @@ class Reporter:
             backoff=Backoff(cap=10.0),
         )
 
-    def give_back(self, *, unit_id: str, lease: wire.Lease, why: str, log_tail: str = "") -> None:
+    def give_back(self, *, unit_id: str, lease: wire.Lease, doorway: wire.Doorway | None, why: str) -> None:
         """Return the lease at once so that another node may have the unit; one attempt, because the lease lapses anyway."""
-        request = wire.FailRequest(lease=lease, code=FailureCode.NODE_DRAINED, message=why, log_tail=log_tail)
+        request = wire.FailRequest(lease=lease, doorway=doorway, code=FailureCode.NODE_DRAINED, message=why)
         try:
             self._control_plane.fail(unit_id, request)
             log_event(logger, "unit.given_back", unit=unit_id, attempt=lease.attempt)

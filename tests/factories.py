@@ -17,6 +17,7 @@ from gpupool.limits.model import Admission, Allowance
 from gpupool.limits.service import Limits, rates
 from gpupool.limits.store import LimitStore
 from gpupool.planning.manifest import manifest_to_dict, parse_manifest
+from gpupool.units.decide import mark_of
 from gpupool.units.model import LeaseState
 from gpupool.uploads.model import Upload, UploadKind, UploadStatus
 from gpupool.wire.units import Doorway
@@ -128,8 +129,7 @@ def a_lease(**changes: Any) -> LeaseState:
         "node_name": "node-0001",
         "expires_at": NOW,
         "deadline": NOW + timedelta(hours=3),
-        "queue_url": "memory://public-cpu",
-        "receipt_handle": "receipt-1",
+        "bell": mark_of(a_doorway()),
     }
     return LeaseState(**(defaults | changes))
 

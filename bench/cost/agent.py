@@ -39,8 +39,7 @@ class Agent(Machine):
 
     def claim(self, heard: Heard) -> Json | None:
         """As an agent that reads the needs of a unit page by page."""
-        answer = self.send(f"/units/{heard.bell.unit_id}/claim", {"doorway": heard.doorway, "pages": True})
-        return answer.body if answer.status == 200 else None
+        return self.claimed(heard, {"doorway": heard.doorway, "pages": True})
 
     def work(self, grant: Json) -> None:
         """Fetches what the grant names, uploads what the role leaves and reports it."""
@@ -48,7 +47,7 @@ class Agent(Machine):
         self._charge("S3 GetObject", Usage.of(Item.S3_GET, fetched))
         files = self._send_files(grant)
         report = {
-            "lease": lease_of(grant),
+            **self.proof(grant),
             "outputs": files,
             "runtime_seconds": UNIT_SECONDS - 12.345,
             "metrics": {"loss": 0.123456789, "test_accuracy": 0.987654321},
@@ -61,7 +60,7 @@ class Agent(Machine):
     def beat(self, grant: Json | None = None) -> int:
         """One heartbeat, of an idle machine without a unit; the seconds to the next."""
         said = {"fraction": 0.123456, "stage": "running", "metrics": {"loss": 0.123456789, "test_accuracy": 0.987654321}}
-        running = [{"unit_id": grant["unit_id"], "lease": lease_of(grant), "progress": said}] if grant else []
+        running = [{"unit_id": grant["unit_id"], **self.proof(grant), "progress": said}] if grant else []
         body = {"units": running, "draining": False, "last_poll_ok_at": self.cloud.clock.now().isoformat()}
         answer = self.send("/heartbeat", body)
         if any(each["verdict"] != "continue" for each in answer.body["units"]):

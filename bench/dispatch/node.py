@@ -37,9 +37,12 @@ class Node:
         self.worker = core.nodes.worker(core.nodes.authenticate(f"Bearer {paired.device_key}"))
         self._leases = core.leases
         self._put = put
+        self._doorways: dict[str, Doorway] = {}
 
     def claim(self, unit_id: str, doorway: Doorway) -> UnitGrant:
-        return self._leases.claim(self.worker, unit_id, doorway)
+        held = self._leases.claim(self.worker, unit_id, doorway)
+        self._doorways[held.lease_token] = doorway
+        return held
 
     def more_needs(self, held: UnitGrant, cursor: str) -> str | None:
         """Reads the next page of what the unit needs; the cursor of the page after it."""
@@ -47,7 +50,8 @@ class Node:
         return self._leases.inputs(self.worker, held.unit_id, request).more_needs
 
     def heartbeat(self, held: UnitGrant) -> None:
-        running = RunningUnit(unit_id=held.unit_id, lease=_lease(held), progress=_PROGRESS)
+        doorway = self._doorways[held.lease_token]
+        running = RunningUnit(unit_id=held.unit_id, lease=_lease(held), doorway=doorway, progress=_PROGRESS)
         self._leases.heartbeat(self.worker, HeartbeatRequest(units=[running]))
 
     def upload(self, held: UnitGrant) -> None:
@@ -55,7 +59,13 @@ class Node:
 
     def complete(self, held: UnitGrant) -> None:
         """Reports a result with the one file that was uploaded."""
-        report = CompleteRequest(lease=_lease(held), outputs=[_file(held)], metrics={"loss": 0.5}, runtime_seconds=1)
+        report = CompleteRequest(
+            lease=_lease(held),
+            doorway=self._doorways.pop(held.lease_token),
+            outputs=[_file(held)],
+            metrics={"loss": 0.5},
+            runtime_seconds=1,
+        )
         self._leases.complete(self.worker, held.unit_id, report)
 
 

@@ -102,11 +102,11 @@ class MachinePool:
             waited = (self.loop.clock.moment - unit.queued_at).total_seconds()
             self.waited.append(Waited(unit.customer_id, waited))
         runtime = self._random.uniform(_SHORTEST, _LONGEST)
-        self.loop.after(runtime, "report", grant.unit_id, partial(self._report, worker, grant, runtime))
+        self.loop.after(runtime, "report", grant.unit_id, partial(self._report, worker, grant, bell, runtime))
 
-    def _report(self, worker: Worker, grant: UnitGrant, runtime: float) -> None:
+    def _report(self, worker: Worker, grant: UnitGrant, bell: Received, runtime: float) -> None:
         lease = Lease(attempt=grant.attempt, lease_token=grant.lease_token)
-        report = CompleteRequest(lease=lease, outputs=[], runtime_seconds=runtime)
+        report = CompleteRequest(lease=lease, doorway=bell.doorway, outputs=[], runtime_seconds=runtime)
         self._leases.complete(worker, grant.unit_id, report)
         self.reported(grant.job_id)
         self.loop.after(self._random.uniform(0, _POLL_SECONDS), "poll", worker.node_id, partial(self._poll, worker))

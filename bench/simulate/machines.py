@@ -12,6 +12,7 @@ from gpupool.wire.failures import FailureCode
 from gpupool.wire.joining import PairRequest
 from gpupool.wire.units import (
     CompleteRequest,
+    Doorway,
     FailRequest,
     HeartbeatRequest,
     HeartbeatResponse,
@@ -41,6 +42,7 @@ class Machine:
         node = core.nodes.authenticate(f"Bearer {paired.device_key}")
         self.worker: Worker = core.nodes.worker(node)
         self._leases = core.leases
+        self._doorways: dict[str, Doorway] = {}
 
     def receive(self) -> Received | None:
         """One message from the queues it may receive from."""
@@ -48,7 +50,13 @@ class Machine:
         return next((message for message in found if message is not None), None)
 
     def claim(self, bell: Received) -> UnitGrant:
-        return self._leases.claim(self.worker, bell.bell.unit_id, bell.doorway)
+        grant = self._leases.claim(self.worker, bell.bell.unit_id, bell.doorway)
+        self._doorways[grant.lease_token] = bell.doorway
+        return grant
+
+    def doorway(self, grant: UnitGrant) -> Doorway | None:
+        """How it claimed the unit; None for another machine's grant."""
+        return self._doorways.get(grant.lease_token)
 
     def take(self) -> UnitGrant:
         """The next unit that rings for it."""
@@ -60,7 +68,10 @@ class Machine:
         self, *grants: UnitGrant, fraction: float | None = None, stage: str = "running", **metrics: float
     ) -> HeartbeatResponse:
         progress = Progress(fraction=fraction, stage=stage, metrics=metrics)
-        running = [RunningUnit(unit_id=each.unit_id, lease=lease_of(each), progress=progress) for each in grants]
+        running = [
+            RunningUnit(unit_id=each.unit_id, lease=lease_of(each), doorway=self.doorway(each), progress=progress)
+            for each in grants
+        ]
         return self._leases.heartbeat(self.worker, HeartbeatRequest(units=running))
 
     def upload(self, grant: UnitGrant, body: bytes, *, name: str = "model.tar.gz") -> OutputFile:
@@ -75,11 +86,13 @@ class Machine:
     ) -> ReportResponse:
         """Reports success; by default with a model where the unit's role asks for one."""
         files = self._model(grant) if outputs is None else outputs
-        request = CompleteRequest(lease=lease_of(grant), outputs=list(files), runtime_seconds=runtime_seconds)
+        request = CompleteRequest(
+            lease=lease_of(grant), doorway=self.doorway(grant), outputs=list(files), runtime_seconds=runtime_seconds
+        )
         return self._leases.complete(self.worker, grant.unit_id, request)
 
     def fail(self, grant: UnitGrant, code: FailureCode, *, message: str = "It broke.") -> ReportResponse:
-        request = FailRequest(lease=lease_of(grant), code=code, message=message)
+        request = FailRequest(lease=lease_of(grant), doorway=self.doorway(grant), code=code, message=message)
         return self._leases.fail(self.worker, grant.unit_id, request)
 
     def _model(self, grant: UnitGrant) -> tuple[OutputFile, ...]:

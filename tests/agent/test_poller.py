@@ -88,7 +88,7 @@ class PollerInThread:
         for index in indexes:
             self.inbox.put(QUEUE.url, a_ring(index))
 
-    def _start_unit(self, grant: UnitGrant, _lane: Lane) -> None:
+    def _start_unit(self, grant: UnitGrant, _doorway: Doorway, _lane: Lane) -> None:
         self.started.append(grant.unit_id)
 
     def _run(self) -> None:

@@ -159,6 +159,8 @@ class Machine:
     vram_mb: int = 0
     node_id: str = ""
     queue_urls: list[str] = field(default_factory=list)
+    # By lease token: the way that the bell of a claim came.
+    doorways: dict[str, Json] = field(default_factory=dict)
     _key: str = ""
 
     def __post_init__(self) -> None:
@@ -189,8 +191,18 @@ class Machine:
 
     def claim(self, heard: Heard) -> Json | None:
         """The grant, None when the claim was refused."""
-        answer = self.send(f"/units/{heard.bell.unit_id}/claim", {"doorway": heard.doorway})
-        return answer.body if answer.status == 200 else None
+        return self.claimed(heard, {"doorway": heard.doorway})
+
+    def claimed(self, heard: Heard, request: Json) -> Json | None:
+        answer = self.send(f"/units/{heard.bell.unit_id}/claim", request)
+        if answer.status != 200:
+            return None
+        self.doorways[answer.body["lease_token"]] = heard.doorway
+        return answer.body
+
+    def proof(self, grant: Json) -> Json:
+        """What every beat and report says: its lease, and how it was claimed."""
+        return {"lease": lease_of(grant), "doorway": self.doorways.get(grant["lease_token"])}
 
     def take(self) -> Json | None:
         """A unit that rings for it; None when nothing does or somebody else has it."""
@@ -199,7 +211,7 @@ class Machine:
 
     def heartbeat(self, *grants: Json, **said: Json) -> Json:
         """The verdicts by unit."""
-        running = [{"unit_id": each["unit_id"], "lease": lease_of(each), **said} for each in grants]
+        running = [{"unit_id": each["unit_id"], **self.proof(each), **said} for each in grants]
         answer = self.send("/heartbeat", {"units": running})
         return {each["unit_id"]: each["verdict"] for each in answer.body["units"]}
 
@@ -208,7 +220,7 @@ class Machine:
         files = self.upload(grant) if grant["role"] in _LEAVES_A_MODEL else []
         if files is None:
             return Answer(409, {}, {"error": {"code": "LEASE_LOST"}})
-        report = {"lease": lease_of(grant), "outputs": files, "runtime_seconds": runtime_seconds, "metrics": {"loss": 0.5}}
+        report = {**self.proof(grant), "outputs": files, "runtime_seconds": runtime_seconds, "metrics": {"loss": 0.5}}
         return self.send(f"/units/{grant['unit_id']}/complete", report)
 
     def upload(self, grant: Json) -> list[Json] | None:
@@ -221,7 +233,7 @@ class Machine:
         return [file]
 
     def fail(self, grant: Json, code: FailureCode = FailureCode.SCRIPT_FAILED) -> Answer:
-        report = {"lease": lease_of(grant), "code": str(code), "message": "It broke."}
+        report = {**self.proof(grant), "code": str(code), "message": "It broke."}
         return self.send(f"/units/{grant['unit_id']}/fail", report)
 
     def work_off(self) -> int:

@@ -68,6 +68,7 @@ class Machine:
     def __init__(self, door: Door, paired: dict[str, str]) -> None:
         self.door = door
         self.node_id = paired["node_id"]
+        self.doorways: dict[str, dict[str, str]] = {}
         self.headers = {"Authorization": f"Bearer {paired['device_key']}", PROTOCOL_HEADER: "1"}
 
     def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
@@ -77,9 +78,11 @@ class Machine:
         return self.post(f"/units/{self.door.unit.id}/{what}", body)
 
     def grant(self, **more: Any) -> dict[str, Any]:
-        answer = self.unit("claim", {"doorway": self.door.doorway(), **more})
+        doorway = self.door.doorway()
+        answer = self.unit("claim", {"doorway": doorway, **more})
         assert answer.status_code == 200, answer.text
         grant: dict[str, Any] = answer.json()
+        self.doorways[grant["lease_token"]] = doorway
         return grant
 
     def claim(self) -> dict[str, Any]:
@@ -93,7 +96,8 @@ class Machine:
         assert self.door.ports.objects.upload(SignedPut(signed["url"], signed["headers"]), BODY)
 
     def complete(self, lease: dict[str, Any]) -> httpx.Response:
-        return self.unit("complete", {"lease": lease, "outputs": [FILE], "runtime_seconds": 5})
+        doorway = self.doorways.get(lease["lease_token"])
+        return self.unit("complete", {"lease": lease, "doorway": doorway, "outputs": [FILE], "runtime_seconds": 5})
 
 
 def lease_in(grant: dict[str, Any]) -> dict[str, Any]:

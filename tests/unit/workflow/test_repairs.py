@@ -6,7 +6,7 @@ from gpupool.errors import Conflict
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.units.model import UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
-from gpupool.wire.units import Doorway
+from gpupool.wire.units import UnitGrant
 from tests.factories import dag
 from tests.platform import Machine, Platform, lease_of
 
@@ -79,10 +79,10 @@ def assert_completed_by(machine: Machine, platform: Platform, job: Job) -> None:
     platform.check_books()
 
 
-def doorway_of(platform: Platform, unit_id: str) -> Doorway:
-    lease = platform.unit(unit_id).lease
-    assert lease is not None
-    return Doorway(queue_url=lease.queue_url, receipt_handle=lease.receipt_handle)
+def silence(platform: Platform, machine: Machine, grant: UnitGrant) -> None:
+    doorway = machine.doorway(grant)
+    assert doorway is not None
+    platform.ports.queue.silence(doorway)
 
 
 def look_again(platform: Platform, job: Job) -> None:
@@ -132,7 +132,7 @@ def test_a_lapsed_unit_whose_bell_is_gone_is_queued_again() -> None:
     platform, job = one_queued()
     machine = Machine(platform)
     grant = machine.take()
-    platform.ports.queue.silence(doorway_of(platform, grant.unit_id))
+    silence(platform, machine, grant)
 
     platform.tick(HOUR)
     look_again(platform, job)
@@ -144,8 +144,8 @@ def test_a_lapsed_unit_whose_bell_is_gone_is_queued_again() -> None:
 def test_a_lapsed_unit_without_attempts_fails_when_its_job_is_looked_at() -> None:
     platform, job = one_queued()
     for _ in range(3):
-        grant = Machine(platform).take()
-        platform.ports.queue.silence(doorway_of(platform, grant.unit_id))
+        machine = Machine(platform)
+        silence(platform, machine, machine.take())
         platform.tick(HOUR)
         look_again(platform, job)
 

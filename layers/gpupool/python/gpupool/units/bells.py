@@ -5,7 +5,7 @@ import math
 from datetime import datetime
 
 from gpupool.dispatch.queue import Queue
-from gpupool.units.model import LeaseState
+from gpupool.units.model import Worker
 from gpupool.wire.units import Doorway
 
 logger = logging.getLogger(__name__)
@@ -15,27 +15,41 @@ _SLACK_SECONDS = 1
 
 
 class Bells:
-    """A queue that fails here is logged and no more: the bell rings too early or once too often, and the row refuses it."""
+    """A queue that fails here is logged and no more: the bell rings too early or once too often, and the row refuses it.
+
+    So does a bell whose doorway is not known (None).
+    """
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
 
-    def hide(self, doorway: Doorway, *, seconds: int) -> None:
+    def hide(self, doorway: Doorway | None, *, seconds: int) -> None:
+        if doorway is None:
+            return
         try:
             self._queue.hide(doorway, seconds=seconds)
         except Exception:
             logger.exception("bell_not_hidden")
 
-    def silence(self, doorway: Doorway) -> None:
+    def silence(self, doorway: Doorway | None) -> None:
+        if doorway is None:
+            return
         try:
             self._queue.silence(doorway)
         except Exception:
             logger.exception("bell_not_silenced")
 
 
-def doorway_of(lease: LeaseState) -> Doorway:
-    """The bell that led to the lease."""
-    return Doorway(queue_url=lease.queue_url, receipt_handle=lease.receipt_handle)
+def served(worker: Worker, doorway: Doorway | None) -> Doorway | None:
+    """The doorway that a heartbeat or a report names; None when it leads to no queue of this machine.
+
+    Such a one reaches no queue, but is no reason to refuse the call, as it would be for a claim: what counts is the lease.
+    The work may be hours long, and meanwhile another grant may have taken a queue from the machine that it once heard.
+    """
+    if doorway is not None and doorway.queue_url not in worker.queue_urls:
+        logger.warning("doorway_not_served", extra={"node_id": worker.node_id})
+        return None
+    return doorway
 
 
 def seconds_until(moment: datetime, *, now: datetime) -> int:

@@ -1,6 +1,7 @@
 """What may happen to a unit: pure moves from one row to the next. Whoever applies a move writes it over the version it
 was decided on; when that fails, the row is read and decided again."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ _AROUND_THE_RUN = timedelta(hours=2)
 # Per failure of a node on a unit, how long the unit is kept for others first.
 _PAUSE = timedelta(minutes=2)
 _MOST_FAULTS = 10
+# Two doorways of one machine never share so many hex digits by chance.
+_MARK_DIGITS = 16
 _LEAVES_A_MODEL = frozenset({UnitRole.TRAIN, UnitRole.PACKAGE, UnitRole.SELECT})
 
 
@@ -109,8 +112,13 @@ def holds_already(unit: Unit | None, worker: Worker, doorway: Doorway, *, now: d
     lease = unit.lease if unit is not None else None
     if lease is None or lease.expires_at <= now:
         return False
-    mine = (worker.node_id, doorway.queue_url, doorway.receipt_handle)
-    return (lease.node_id, lease.queue_url, lease.receipt_handle) == mine
+    return (lease.node_id, lease.bell) == (worker.node_id, mark_of(doorway))
+
+
+def mark_of(doorway: Doorway) -> str:
+    """A short digest by which a doorway is known again."""
+    whole = f"{doorway.queue_url}\n{doorway.receipt_handle}"
+    return hashlib.sha256(whole.encode()).hexdigest()[:_MARK_DIGITS]
 
 
 def claimed(unit: Unit, worker: Worker, terms: Terms, *, now: datetime) -> Unit:
@@ -121,8 +129,7 @@ def claimed(unit: Unit, worker: Worker, terms: Terms, *, now: datetime) -> Unit:
         node_name=worker.node_name,
         expires_at=terms.expires_at,
         deadline=now + timedelta(seconds=unit.work.max_runtime_seconds) + _AROUND_THE_RUN,
-        queue_url=terms.doorway.queue_url,
-        receipt_handle=terms.doorway.receipt_handle,
+        bell=mark_of(terms.doorway),
     )
     return replace(
         unit,

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _INDEXES = ("needs", "dependents", "gathered_by")
+# Most rows have none of these; an absent one is read as empty.
+_OFTEN_EMPTY = ("metrics", "outputs", "faults")
 _HOLDS = "#status = :running AND attempt = :attempt AND #lease.#token = :token AND #lease.deadline >= :until"
 
 
@@ -40,8 +42,13 @@ def _adapter() -> TypeAdapter[Unit]:
 
 
 def unit_item(unit: Unit) -> dict[str, Any]:
-    """A unit as an item; open needs are a string set so that one can be removed without reading."""
+    """A unit as an item; open needs are a string set so that one can be removed without reading.
+
+    Its size is money: a write costs one unit per begun kilobyte, and a running unit's row is to stay below one.
+    """
     row = _adapter().dump_python(unit, mode="json", exclude_none=True)
+    row["unit_id"] = row.pop("id")
+    row |= {name: row[name] or None for name in _OFTEN_EMPTY}
     row["open_needs"] = {str(need) for need in unit.open_needs}
     row |= {name: in_short(getattr(unit, name)) or None for name in _INDEXES}
     # As text: DynamoDB has one number type and would hand the script 1 for 1.0.
@@ -55,6 +62,7 @@ def unit_item(unit: Unit) -> dict[str, Any]:
 def unit_from(item: dict[str, Any]) -> Unit:
     """A unit from an item, also from the images of a stream record."""
     row: Row = from_item(item)
+    row["id"] = row.pop("unit_id")
     row["work"]["parameters"] = json.loads(row["work"]["parameters"])
     row["open_needs"] = [int(need) for need in row.get("open_needs", ())]
     row |= {name: in_full(row.get(name, "")) for name in _INDEXES}
@@ -75,7 +83,7 @@ def replace_write(table: str, unit: Unit) -> dict[str, Any]:
     """The conditional put of ``unit`` over its own version, with the next version inside."""
     return {
         "TableName": table,
-        "Item": unit_item(replace(unit, version=unit.version + 1)) | unit_key(unit.id),
+        "Item": unit_item(replace(unit, version=unit.version + 1)),
         "ConditionExpression": "#version = :version",
         "ExpressionAttributeNames": {"#version": "version"},
         "ExpressionAttributeValues": {":version": value(unit.version)},
@@ -93,7 +101,7 @@ class DynamoUnitStore:
             with suppress(AlreadyExists), exists_on_condition():
                 self._client.put_item(
                     TableName=self._table,
-                    Item=unit_item(unit) | unit_key(unit.id),
+                    Item=unit_item(unit),
                     ConditionExpression="attribute_not_exists(job_id)",
                 )
 

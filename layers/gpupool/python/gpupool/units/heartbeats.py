@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gpupool.clock import Clock
 from gpupool.dispatch.queue import Queue
-from gpupool.units.bells import Bells, doorway_of, seconds_until
+from gpupool.units.bells import Bells, seconds_until, served
 from gpupool.units.cadence import Cadence
 from gpupool.units.decide import said_by_node
 from gpupool.units.model import UnitStatus, Worker
@@ -29,7 +29,7 @@ class Heartbeats:
         unit = self._units.renew(running.unit_id, lease=running.lease, now=now, expires_at=now + lease, progress=progress)
         if unit is None or unit.lease is None or unit.lease.node_id != worker.node_id:
             return UnitInstruction(unit_id=running.unit_id, verdict=self._verdict(running.unit_id))
-        self._bells.hide(doorway_of(unit.lease), seconds=seconds_until(unit.lease.expires_at, now=now))
+        self._bells.hide(served(worker, running.doorway), seconds=seconds_until(unit.lease.expires_at, now=now))
         return UnitInstruction(
             unit_id=running.unit_id,
             verdict=UnitVerdict.CONTINUE,

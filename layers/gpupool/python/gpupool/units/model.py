@@ -52,7 +52,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """Who works on the current attempt and until when; ``queue_url`` and ``receipt_handle`` name the bell that led here."""
+    """Who works on the current attempt and until when; ``bell`` is the mark of the doorway that led here.
+
+    The doorway itself is half a kilobyte, which every write of the row would pay for. Whoever came through it knows it.
+    """
 
     token: str
     node_id: str
@@ -60,8 +63,7 @@ class LeaseState:
     expires_at: datetime
     # Fixed at the claim: no heartbeat renews the lease beyond it, or a node that beats for ever would keep the unit for ever.
     deadline: datetime
-    queue_url: str
-    receipt_handle: str
+    bell: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from gpupool.objects.store import ObjectStore
 from gpupool.planning.pricing import charge
 from gpupool.transitions.store import Transitions
 from gpupool.units import decide
-from gpupool.units.bells import Bells, doorway_of
+from gpupool.units.bells import Bells, served
 from gpupool.units.decide import Standing
 from gpupool.units.inputs import Inputs
-from gpupool.units.model import LeaseState, Output, Unit, Worker
+from gpupool.units.model import Output, Unit, Worker
 from gpupool.units.rows import lease_lost, present
 from gpupool.units.signing import Signing, output_key
 from gpupool.units.store import UnitStore
@@ -86,35 +86,34 @@ class Reports:
             )
             return replace(done, peak_memory_mb=request.peak_memory_mb)
 
-        return self._report(worker, unit_id, request.lease, request.outputs, move)
+        return self._report(worker, unit_id, request, move)
 
     def fail(self, worker: Worker, unit_id: str, request: FailRequest) -> ReportResponse:
         """Ends the attempt without a result; the unit is queued again or failed for good."""
-        return self._report(
-            worker, unit_id, request.lease, request.outputs, lambda unit: decide.failed(unit, request, now=self._clock.now())
-        )
+        return self._report(worker, unit_id, request, lambda unit: decide.failed(unit, request, now=self._clock.now()))
 
     def _held(self, worker: Worker, unit_id: str, lease: Lease) -> Unit:
         return _holding(worker, self._units.get(unit_id), lease)
 
     def _report(
-        self, worker: Worker, unit_id: str, lease: Lease, outputs: list[OutputFile], move: Callable[[Unit], Unit]
+        self, worker: Worker, unit_id: str, report: CompleteRequest | FailRequest, move: Callable[[Unit], Unit]
     ) -> ReportResponse:
+        bell = served(worker, report.doorway)
         while True:
             unit = self._units.get(unit_id)
-            standing = decide.standing(unit, lease)
+            standing = decide.standing(unit, report.lease)
             if standing is Standing.REPEATED:
+                self._bells.silence(bell)
                 return ReportResponse(unit_id=unit_id, status=present(unit).status, accepted=False)
-            held = _holding(worker, unit, lease)
+            held = _holding(worker, unit, report.lease)
             ended = move(held)
-            artifacts = tuple(self._verify(held, file) for file in outputs) if ended.is_final else ()
+            artifacts = tuple(self._verify(held, file) for file in report.outputs) if ended.is_final else ()
             ended = replace(ended, outputs=tuple(Output(each.name, each.kind) for each in artifacts))
             try:
                 self._transitions.finish_unit(ended, artifacts)
             except StaleWrite:
                 continue
-            bell: LeaseState = present(held.lease)
-            self._bells.silence(doorway_of(bell))
+            self._bells.silence(bell)
             return ReportResponse(unit_id=unit_id, status=ended.status)
 
     def _verify(self, unit: Unit, file: OutputFile) -> Artifact:

@@ -11,6 +11,9 @@ from gpupool.wire.failures import FailureCode
 from gpupool.wire.vocabulary import ArtifactKind, UnitKind, UnitRole
 
 MOST_NAMED_NEEDS = 50
+# A hint, never a reason to refuse: without it the bell rings once more, and its next hearer is told that nobody is needed.
+_HIDES = "the doorway of the claim; its message stays hidden as long as the lease"
+_SILENCES = "the doorway of the claim; its message is deleted once the report is taken"
 
 
 class Doorway(Message):
@@ -146,6 +149,7 @@ class LogChunk(Message):
 class RunningUnit(Message):
     unit_id: UnitId
     lease: Lease
+    doorway: Doorway | None = Field(default=None, description=_HIDES)
     # Seconds since the claim by the machine's own clock. The older an attempt, the longer its leases.
     age_seconds: int = Field(default=0, ge=0)
     progress: Progress = Progress()
@@ -223,6 +227,7 @@ class CompleteRequest(Message):
     """``POST /api/v1/node/units/{unit_id}/complete``. Repeating it with the same lease answers the same."""
 
     lease: Lease
+    doorway: Doorway | None = Field(default=None, description=_SILENCES)
     outputs: OutputFiles = Field(max_length=16)
     metrics: Metrics = Field(default_factory=dict)
     runtime_seconds: float = Field(ge=0, allow_inf_nan=False)
@@ -243,6 +248,7 @@ class FailRequest(Message):
     """``POST /api/v1/node/units/{unit_id}/fail``."""
 
     lease: Lease
+    doorway: Doorway | None = Field(default=None, description=_SILENCES)
     code: Annotated[FailureCode, AfterValidator(_a_nodes_to_say)]
     message: str = Field(max_length=1000)
     log_tail: str = Field(default="", max_length=8000)
