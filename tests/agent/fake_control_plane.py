@@ -39,6 +39,8 @@ class FakeUnit:
     status: str = "queued"
     attempt: int = 0
     lease_token: str = ""
+    # How it was claimed, as its holder has to say again with every beat and report.
+    doorway: dict[str, str] | None = None
     verdict: wire.UnitVerdict = wire.UnitVerdict.CONTINUE
     uploads: dict[str, str] = field(default_factory=dict)
     progress: list[dict[str, Any]] = field(default_factory=list)
@@ -204,12 +206,13 @@ class FakeControlPlane:
         return Answer.of({"Messages": [{"MessageId": handle, "ReceiptHandle": handle, "Body": body, "MD5OfBody": digest}]})
 
     def _claim(self, unit: FakeUnit, request: dict[str, Any]) -> Answer:
-        wire.ClaimRequest.model_validate(request)
+        asked = wire.ClaimRequest.model_validate(request)
         if unit.status == "running":
             return refusal(409, NodeErrorCode.UNIT_LEASED)
         if unit.status != "queued":
             return refusal(409, NodeErrorCode.UNIT_GONE)
         unit.status, unit.attempt, unit.lease_token = "running", unit.attempt + 1, uuid.uuid4().hex
+        unit.doorway = asked.doorway.model_dump()
         return Answer.of(self.grant(unit))
 
     def grant(self, unit: FakeUnit) -> wire.UnitGrant:

@@ -37,6 +37,8 @@ def test_heartbeats_carry_progress_and_the_log(control_plane: FakeControlPlane, 
     chunk = eventually(lambda: control_plane.blobs.get(f"/logs/{unit_id(1)}/1/000000.txt"))
     assert chunk == b'{"progress": 0.25, "loss": 2.0}\n'
     assert control_plane.heartbeats[-1]["last_poll_ok_at"]
+    assert unit.doorway is not None
+    assert [each["doorway"] for each in control_plane.heartbeats[-1]["units"]] == [unit.doorway]
 
 
 def test_log_chunks_follow_each_other_without_a_gap(control_plane: FakeControlPlane, agent: AgentInThread) -> None:

@@ -170,7 +170,7 @@ def test_a_killed_agent_returns_its_unit_when_it_restarts(control_plane: FakeCon
 
     process.start()
     eventually(lambda: unit.status == "queued", what="the old lease is returned")
-    assert [report["code"] for report in unit.failures] == ["NODE_DRAINED"]
+    assert [(report["code"], report["doorway"]) for report in unit.failures] == [("NODE_DRAINED", unit.doorway)]
     control_plane.ring(unit.unit_id)
     eventually(lambda: unit.completed)
     assert unit.attempt == 2

@@ -62,8 +62,8 @@ def hear(url: str) -> list[str]:
     return [message["ReceiptHandle"] for message in messages]
 
 
-def claim(key: str) -> dict[str, Any]:
-    answer = send("claim", key=key, doorway=ring())
+def claim(key: str, doorway: dict[str, str] | None = None) -> dict[str, Any]:
+    answer = send("claim", key=key, doorway=doorway or ring())
     assert answer.status == 200, answer.body
     grant = UnitGrant.model_validate(answer.body)
     return {"attempt": grant.attempt, "lease_token": grant.lease_token}
@@ -140,9 +140,11 @@ def test_a_revoked_machine_is_told_so() -> None:
 
 def test_a_unit_is_claimed_kept_uploaded_and_completed_once() -> None:
     key = pair().device_key
-    lease = claim(key)
+    doorway = ring()
+    lease = claim(key, doorway)
 
-    beat = send("heartbeat", key=key, units=[{"unit_id": UNIT_ID, "lease": lease, "progress": {"fraction": 0.5}}])
+    running = {"unit_id": UNIT_ID, "lease": lease, "doorway": doorway, "progress": {"fraction": 0.5}}
+    beat = send("heartbeat", key=key, units=[running])
     assert HeartbeatResponse.model_validate(beat.body).units[0].verdict == "continue"
     assert stored_unit().progress_fraction == 0.5
 
@@ -151,8 +153,10 @@ def test_a_unit_is_claimed_kept_uploaded_and_completed_once() -> None:
     checksum = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": to_base64(hashlib.sha256(MODEL).hexdigest())}
     aws.s3().put_object(Bucket=BUCKET, Key=f"jobs/{JOB_ID}/{UNIT_ID}/1/model.tar.gz", Body=MODEL, **checksum)
 
-    first = ReportResponse.model_validate(send("complete", key=key, lease=lease).body)
-    second = ReportResponse.model_validate(send("complete", key=key, lease=lease).body)
+    assert bootstrap.ports().queue.waiting(doorway["queue_url"]) == 1
+    first = ReportResponse.model_validate(send("complete", key=key, lease=lease, doorway=doorway).body)
+    assert bootstrap.ports().queue.waiting(doorway["queue_url"]) == 0
+    second = ReportResponse.model_validate(send("complete", key=key, lease=lease, doorway=doorway).body)
 
     assert (first.status, first.accepted, second.accepted) == ("completed", True, False)
     assert stored_unit().metrics == {"test_accuracy": 0.97}

@@ -213,7 +213,8 @@ def test_a_heartbeat_keeps_the_lease_and_notes_the_machine() -> None:
     lease = machine.claim()
     door.clock.advance(50)
 
-    body = {"units": [{"unit_id": door.unit.id, "lease": lease, "progress": {"fraction": 0.5}}], "draining": True}
+    beat = {"unit_id": door.unit.id, "lease": lease, "doorway": machine.doorways[lease["lease_token"]]}
+    body = {"units": [{**beat, "progress": {"fraction": 0.5}}], "draining": True}
     answer = machine.post("/heartbeat", body).json()
 
     assert answer["units"][0]["verdict"] == "continue"

@@ -1,0 +1,64 @@
+"""What a running unit's row weighs: beyond a kilobyte, every claim, heartbeat and report costs twice as much."""
+
+from dataclasses import replace
+
+from bench.cost.sizes import item_bytes
+from gpupool.planning.plan import plan_stored
+from gpupool.planning.to_units import units_of
+from gpupool.units import decide
+from gpupool.units.decide import Terms
+from gpupool.units.dynamo import unit_item
+from gpupool.units.model import Output, Unit, Worker
+from gpupool.wire.units import Lease
+from gpupool.wire.vocabulary import ArtifactKind
+from tests.factories import NOW, a_doorway, a_job, a_manifest
+
+ONE_WRITE = 1_024
+SWEEP = """
+[package]
+entry = "train.py"
+
+[parameters]
+learning_rate = 0.1
+epochs = 3
+hidden = 64
+
+[strategy]
+kind = "sweep"
+
+[sweep]
+objective = "test_accuracy"
+goal = "maximize"
+grid = { learning_rate = [0.1, 0.2], hidden = [32, 64] }
+"""
+# As long as a queue makes them.
+DOORWAY = a_doorway(
+    queue_url="https://sqs.us-east-1.amazonaws.com/123456789012/gpupool-public-gpu-8g", receipt_handle="AQEB" * 103
+)
+
+
+def running() -> Unit:
+    """A training of a sweep in the middle of its first attempt."""
+    job = a_job(id="01890a5d-0000-774b-bcce-b302099a0001")
+    plan = plan_stored(a_manifest(SWEEP), job)
+    waiting = units_of(plan, job, NOW, start=0, stop=len(plan.units))[1]
+    queued = decide.queued(replace(waiting, open_needs=frozenset()), now=NOW)
+    node_id = "01890a5d-0000-774b-bcce-b302099a0009"
+    worker = Worker(node_id, "node-0001", vram_mb=0, disk_free_mb=0, queue_urls=frozenset({DOORWAY.queue_url}))
+    claimed = decide.claimed(queued, worker, Terms("0" * 32, NOW, DOORWAY), now=NOW)
+    metrics = {"loss": 0.123456789, "test_accuracy": 0.987654321, "epoch": 2.0}
+    return replace(claimed, progress_fraction=0.123456, progress_stage="building environment", metrics=metrics)
+
+
+def test_every_write_of_a_running_unit_costs_one_write() -> None:
+    assert item_bytes(unit_item(running())) <= ONE_WRITE
+
+
+def test_the_write_that_ends_it_costs_one_write_too() -> None:
+    unit = running()
+    lease = Lease(attempt=1, lease_token="0" * 32)
+    done = decide.completed(unit, lease=lease, metrics=unit.metrics, runtime_seconds=1234.567, credits=12, now=NOW)
+    left = (("model.tar.gz", ArtifactKind.MODEL), ("metrics.jsonl", ArtifactKind.METRICS), ("log.txt", ArtifactKind.LOGS))
+    done = replace(done, peak_memory_mb=1234, outputs=tuple(Output(name, kind) for name, kind in left))
+
+    assert item_bytes(unit_item(done)) <= ONE_WRITE
