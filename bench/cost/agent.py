@@ -18,6 +18,8 @@ _LEAVES = {UnitRole.PREPARE: (_LOG,), UnitRole.EVALUATE: (_METRICS, _LOG)}
 _BYTES = b"what the unit made"
 # Package and dataset; a machine that worked on the job before has them in its cache.
 _COMMON_INPUTS = 2
+# A machine that has claimed a unit beats when a third of its lease is over.
+_BEATS_PER_LEASE = 3
 # A lane is a training and its evaluation.
 _LANE = 2
 
@@ -57,15 +59,22 @@ class Agent(Machine):
         if answer.status != 200:
             raise RuntimeError(f"report refused: {answer.body}")
 
-    def beat(self, grant: Json | None = None) -> int:
-        """One heartbeat, of an idle machine without a unit; the seconds to the next."""
+    def beat(self, grant: Json | None = None, *, age: int = 0) -> int:
+        """One heartbeat, of an idle machine without a unit; the seconds to the next. ``age``: seconds since the claim."""
         said = {"fraction": 0.123456, "stage": "running", "metrics": {"loss": 0.123456789, "test_accuracy": 0.987654321}}
-        running = [{"unit_id": grant["unit_id"], **self.proof(grant), "progress": said}] if grant else []
+        running = []
+        if grant is not None:
+            running = [{"unit_id": grant["unit_id"], "lease": lease_of(grant), "age_seconds": age, "progress": said}]
         body = {"units": running, "draining": False, "last_poll_ok_at": self.cloud.clock.now().isoformat()}
         answer = self.send("/heartbeat", body)
         if any(each["verdict"] != "continue" for each in answer.body["units"]):
             raise RuntimeError(f"heartbeat refused: {answer.body}")
         return int(answer.body["heartbeat_seconds"])
+
+    def renew_keys(self) -> int:
+        """Asks for keys; the seconds from a claim to the first heartbeat."""
+        answer = self.send("/credentials", {"capabilities": self.capabilities})
+        return int(answer.body["lease_seconds"]) // _BEATS_PER_LEASE
 
     def _needs(self, grant: Json) -> list[Json]:
         """The needs whose files it fetches: all of them, or of the lanes to select from a single one."""

@@ -4,7 +4,7 @@ How batches form: whatever one call of a machine sets off is delivered before th
 own; what one handler writes at once, such as a plan's units, is delivered in the batches that the template allows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -36,16 +36,16 @@ KEYS_SECONDS = 2700
 
 @dataclass(frozen=True)
 class Counted:
-    """``charges`` are those of the job from its submission to its end, without heartbeats.
-
-    ``waiting`` is one time-out of the execution's wait while all units wait for machines, for a job that was counted with it.
+    """``charges`` are those of the job from its submission to its end, without heartbeats; ``heartbeats`` are those of one unit
+    of ten minutes. ``waiting`` is one time-out of the execution's wait while all units wait for machines, for a job that was
+    counted with it.
     """
 
     units: int
     charges: tuple[Charge, ...]
-    heartbeat: Usage
+    heartbeats: tuple[Usage, ...]
     idle_heartbeat: Usage
-    heartbeat_seconds: int
+    idle_seconds: int
     keys: Usage
     waiting: Usage
 
@@ -56,30 +56,28 @@ class Counted:
     @property
     def beating(self) -> Usage:
         """What a machine says while it works on one unit of ten minutes: heartbeats, and its share of the renewal of keys."""
-        beats = UNIT_SECONDS / self.heartbeat_seconds
-        return self.heartbeat * beats + self.keys * (UNIT_SECONDS / KEYS_SECONDS)
+        return Usage.total(self.heartbeats) + self.keys * (UNIT_SECONDS / KEYS_SECONDS)
 
 
 def count(manifest: str, *, waits: bool = False) -> Counted:
     """One job of a package with that manifest, worked off to its end, after it has waited for once if it ``waits``."""
     with pytest.MonkeyPatch.context() as patch, metered(patch) as (cloud, meter):
         agent = Agent(cloud, meter)
-        keys = _of(meter, lambda: agent.send("/credentials", {"capabilities": agent.capabilities}))
-        idle = _of(meter, agent.beat)
+        first_beat, keys = _of(meter, agent.renew_keys)
+        idle_seconds, idle = _of(meter, agent.beat)
         customer = Customer(cloud, credits=_PLENTY)
         inputs = customer.inputs(manifest)
         meter.charges.clear()
         job_id = customer.submit(inputs)
         cloud.settle()
         waiting, waited = _wait(cloud, meter) if waits else (Usage(), 0)
-        beats, seconds = _work_off(cloud, agent, meter)
+        beats = _work_off(cloud, agent, meter, first_beat=first_beat)
         job = cloud.ports.jobs.get(job_id)
         if job is None or str(job.status) != "completed":
             raise RuntimeError(f"the job did not complete: {job}; {cloud.functions.errors}")
         with meter.during("state machine"):
             meter.charge("transition", _transitions(_steps(cloud) - waited + _START_AND_END * len(cloud.states.executions)))
-        beating = Usage.total(beats) * (1 / len(beats))
-        return Counted(job.units_total, tuple(meter.charges), beating, idle, seconds, keys, waiting)
+        return Counted(job.units_total, tuple(meter.charges), beats, idle, idle_seconds, keys, waiting)
 
 
 @contextmanager
@@ -92,6 +90,7 @@ def metered(patch: pytest.MonkeyPatch) -> Iterator[tuple[Cloud, Meter]]:
         template=template,
         LEASE_SECONDS=str(known.lease_seconds),
         HEARTBEAT_SECONDS=str(known.heartbeat_seconds),
+        HEARTBEAT_MOST_SECONDS=str(known.heartbeat_most_seconds),
         LIVE_JOBS=str(_PLENTY),
         UNITS_PER_DAY=str(_PLENTY),
         LOG_LEVEL="CRITICAL",
@@ -125,33 +124,50 @@ def _what(invocation: Invocation) -> str:
     return f"{source}{colon}{' + '.join(dict.fromkeys(records.split(' + ')))}"
 
 
-def _work_off(cloud: Cloud, agent: Agent, meter: Meter) -> tuple[list[Usage], int]:
-    """Works on whatever rings until nothing does; each unit's heartbeat, which is not left among the charges."""
-    beats, seconds = [], 0
+def _work_off(cloud: Cloud, agent: Agent, meter: Meter, *, first_beat: int) -> tuple[Usage, ...]:
+    """Works on whatever rings until nothing does. The first unit's heartbeats, for ten minutes; they are not left among the
+    charges, nor is the single one of every other unit, which is there because a row grows by what a heartbeat says."""
+    beats: tuple[Usage, ...] = ()
     while (heard := agent.poll()) is not None:
         grant = agent.claim(heard)
         if grant is None:
             raise RuntimeError("a claim was refused though nobody else works")
         cloud.settle()
-        before = len(meter.charges)
-        seconds = agent.beat(grant)
-        cloud.settle()
-        beats.append(Usage.total(charge.usage for charge in meter.charges[before:]))
-        del meter.charges[before:]
+        until = first_beat + 1 if beats else UNIT_SECONDS
+        found = _beat(cloud, agent, meter, grant, at=first_beat, until=until)
+        beats = beats or found
         agent.work(grant)
         cloud.settle()
-    return beats, seconds
+    return beats
+
+
+def _beat(cloud: Cloud, agent: Agent, meter: Meter, grant: Any, *, at: int, until: int) -> tuple[Usage, ...]:
+    """Heartbeats when the control plane asks for them. Time passes with those of a whole unit, so that its lease is tested."""
+    beats, age = [], 0
+    while at < until:
+        before = len(meter.charges)
+        if until == UNIT_SECONDS:
+            cloud.pass_time(at - age)
+        age = at
+        at += agent.beat(grant, age=age)
+        cloud.settle()
+        beats.append(_taken(meter, before))
+    return tuple(beats)
 
 
 def _wait(cloud: Cloud, meter: Meter) -> tuple[Usage, int]:
-    """One time-out of the execution's wait: what it is billed, and how many states were entered. What runs by the clock,
-    whether there are jobs or not, is left out."""
+    """One time-out of the execution's wait: what it is billed, and how many states were entered."""
     before, steps = len(meter.charges), _steps(cloud)
     cloud.pass_time(WAIT_SECONDS + 1)
-    billed = [charge.usage for charge in meter.charges[before:] if not charge.source.endswith(_BY_THE_CLOCK)]
-    del meter.charges[before:]
     entered = _steps(cloud) - steps
-    return Usage.total([*billed, _transitions(entered)]), entered
+    return _taken(meter, before) + _transitions(entered), entered
+
+
+def _taken(meter: Meter, before: int) -> Usage:
+    """What was charged since then, without what runs by the clock whether there are jobs or not; it is taken out."""
+    found = [charge.usage for charge in meter.charges[before:] if not charge.source.endswith(_BY_THE_CLOCK)]
+    del meter.charges[before:]
+    return Usage.total(found)
 
 
 def _steps(cloud: Cloud) -> int:
@@ -163,7 +179,7 @@ def _transitions(count: int) -> Usage:
     return Usage.of(Item.STATE_TRANSITION, count)
 
 
-def _of(meter: Meter, act: Any) -> Usage:
+def _of(meter: Meter, act: Callable[[], int]) -> tuple[int, Usage]:
     before = len(meter.charges)
-    act()
-    return Usage.total(charge.usage for charge in meter.charges[before:])
+    answer = act()
+    return answer, Usage.total(charge.usage for charge in meter.charges[before:])

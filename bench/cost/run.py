@@ -23,7 +23,7 @@ def run() -> dict[str, Any]:
     found = {scenario.name: _scaled(scenario, counted[scenario.name]) for scenario in SCENARIOS}
     ours = [Column(name, each.unit + waiting(each, counted[name]), counted[name][-1].beating) for name, each in found.items()]
     last = counted[SCENARIOS[0].name][-1]
-    columns = ours + references(heartbeat_seconds=last.heartbeat_seconds)
+    columns = ours + references(heartbeats=len(last.heartbeats))
     print_table(columns)
     for column in ours:
         print_verdict(column, found[column.name])
@@ -58,13 +58,16 @@ def print_idle(counted: Counted) -> dict[str, float]:
     thousand = 1_000 * _DAY
     parts = {
         "polls of one queue": Usage.of(Item.SQS_REQUEST, thousand / _POLL_SECONDS),
-        "heartbeats": counted.idle_heartbeat * (thousand / counted.heartbeat_seconds),
+        "heartbeats": counted.idle_heartbeat * (thousand / counted.idle_seconds),
         "keys": counted.keys * (thousand / KEYS_SECONDS),
     }
     dollars = {name: usage.dollars() for name, usage in parts.items()}
     print("\na thousand idle machines, a day: " + ", ".join(f"{name} ${cost:.2f}" for name, cost in dollars.items()))
-    chunks = UNIT_SECONDS / counted.heartbeat_seconds * Usage.of(Item.S3_PUT).dollars() * _MILLION
-    print(f"a script that prints all the time adds a log chunk to each heartbeat: ${chunks:.0f} of S3 per million units")
+    beats = len(counted.heartbeats)
+    chunks = beats * Usage.of(Item.S3_PUT).dollars() * _MILLION
+    print(
+        f"a script that prints all the time adds a log chunk to each of {beats} heartbeats: ${chunks:.0f} of S3 per million units"
+    )
     return dollars
 
 

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.cost.agent import UNIT_SECONDS
 from bench.cost.meter import Charge
 from bench.cost.prices import AS_OF, PER_MILLION, REGION, STORE, Item, Usage
 from bench.cost.references import REFERENCES
@@ -39,10 +38,9 @@ class Column:
         return self.unit.dollars(item) * _MILLION
 
 
-def references(*, heartbeat_seconds: int) -> list[Column]:
+def references(*, heartbeats: int) -> list[Column]:
     """The other designs, with as many heartbeats as ours."""
-    beats = UNIT_SECONDS / heartbeat_seconds
-    return [Column(each.name, each.unit, each.heartbeat * beats, ours=False) for each in REFERENCES]
+    return [Column(each.name, each.unit, each.heartbeat * heartbeats, ours=False) for each in REFERENCES]
 
 
 def print_table(columns: list[Column]) -> None:
