@@ -72,6 +72,11 @@ class GpuPoolStack(Stack):
         for index in ("by_customer", "by_customer_status"):
             jobs.let_query_indexes(rooms.customer_api, only=index)
         jobs.let_read(rooms.node_api, rooms.on_job_written, rooms.on_dead_letter)
+        for table in (jobs, self.tables["progress"]):
+            table.let_read_together(
+                rooms.customer_api, rooms.node_api, *steps, rooms.advance_job, rooms.on_job_written, rooms.on_unit_written
+            )
+        self.tables["progress"].let_update(rooms.tend_job, rooms.close_job, rooms.on_unit_written)
         units.let_read_and_write(rooms.node_api, *steps, rooms.on_unit_written, rooms.on_dead_letter)
         units.let_read(rooms.customer_api)
         self.tables["gates"].let_put(rooms.plan_job)
@@ -88,9 +93,11 @@ class GpuPoolStack(Stack):
         for name in ("jobs", "units", "ledger"):
             tables[name].let_read_and_write(recovery)
         tables["jobs"].let_query_indexes(recovery, only="by_watch")
+        for name in ("jobs", "progress"):
+            tables[name].let_read_together(recovery)
         for name in ("limits", "webhooks"):
             tables[name].let_read(recovery)
-        for name in ("gates", "webhooks"):
+        for name in ("gates", "progress", "webhooks"):
             tables[name].let_update(recovery)
         for name in ("events", "deliveries"):
             tables[name].let_read(recovery)

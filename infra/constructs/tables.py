@@ -54,6 +54,7 @@ SPECS = (
         keys_only=frozenset({"by_watch"}),
         stream=True,
     ),
+    TableSpec("progress", Key("job_id"), {}),
     TableSpec("units", Key("job_id", "unit_id"), {}, stream=True),
     TableSpec("gates", Key("unit_id", "gate"), {}),
     TableSpec("artifacts", Key("job_id", "artifact_id"), {}),
@@ -115,6 +116,7 @@ class PoolTable(Construct):
     def let_read_together(self, *functions: RoomFunction) -> None:
         """Reading items of several tables in one call."""
         for function in functions:
+            function.know({self.variable: self.name})
             function.allow(["dynamodb:BatchGetItem"], on=[self.table.table_arn])
 
     def let_read_and_write(self, *functions: RoomFunction) -> None:

@@ -106,7 +106,7 @@ class DynamoStores(Stores):
         self.client = client
         self.prefix = prefix
         self.clock = clock or FixedClock()
-        self.jobs = DynamoJobStore(client, f"{prefix}jobs")
+        self.jobs = DynamoJobStore(client, f"{prefix}jobs", progress_table=f"{prefix}progress")
         self.units = DynamoUnitStore(client, f"{prefix}units", gates_table=f"{prefix}gates")
         self.artifacts = DynamoArtifactStore(client, f"{prefix}artifacts")
         self.ledger = DynamoLedgerStore(client, f"{prefix}ledger")

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from gpupool.jobs.model import LIVE, JobStatus, Quote, QuoteLine
+from gpupool.ledger.model import debit
 from gpupool.transitions.store import Ending
-from tests.contract.both import Stores, a_submitted_job
-from tests.factories import CUSTOMER_ID, NOW
+from tests.contract.both import Stores, a_submitted_job, opened
+from tests.factories import CUSTOMER_ID, NOW, a_unit
 
 LATER = NOW + timedelta(seconds=60)
 
@@ -189,3 +190,49 @@ def test_a_live_job_stays_watched_and_unwatching_changes_nothing_else(stores: St
     assert stores.jobs.watched(limit=10) == ()
     assert stores.jobs.get(job.id) == ended
     assert stores.jobs.get("nobody") is None
+
+
+def pay(stores: Stores, job_id: str, *amounts: int) -> None:
+    for index, amount in enumerate(amounts):
+        unit = a_unit(index, id=f"{job_id}.{index:05d}", job_id=job_id)
+        price = debit(customer_id=CUSTOMER_ID, job_id=job_id, unit_id=unit.id, amount=amount, at=LATER)
+        assert stores.transitions.settle(unit, price)
+
+
+def counters(stores: Stores) -> dict[str, tuple[int, int]]:
+    """Of each job as the list tells them; what a read of the job tells is the same."""
+    jobs = stores.jobs.page(CUSTOMER_ID, status=None, limit=10, key=None).items
+    assert jobs == tuple(stores.jobs.get(job.id) for job in jobs)
+    return {job.id: (job.units_completed, job.credits_spent) for job in jobs}
+
+
+def test_what_a_job_has_paid_is_told_while_it_lives_and_afterwards(stores: Stores) -> None:
+    for job_id in IDS[:4]:
+        stores.submitted(id=job_id, quote=Quote(20))
+    pay(stores, IDS[0], 4)
+    pay(stores, IDS[1], 3, 2)
+    pay(stores, IDS[2], 1)
+    before = counters(stores)
+
+    end(stores, IDS[1], JobStatus.COMPLETED)
+    end(stores, IDS[3])
+
+    assert before == {IDS[0]: (1, 4), IDS[1]: (2, 5), IDS[2]: (1, 1), IDS[3]: (0, 0)}
+    assert counters(stores) == before
+    (ended,) = stores.jobs.page(CUSTOMER_ID, status=JobStatus.COMPLETED, limit=10, key=None).items
+    assert (ended.units_completed, ended.credits_spent) == (2, 5)
+
+
+def test_a_move_answers_no_counters_and_leaves_them_alone(stores: Stores) -> None:
+    job = stores.submitted()
+    pay(stores, job.id, 4)
+
+    answers = (
+        stores.jobs.begin_planning(job.id),
+        stores.jobs.begin_running(job.id, units_total=3, at=NOW),
+        stores.jobs.park(job.id, task_token="token", entered="00001"),
+        stores.jobs.request_cancel(job.id, at=NOW),
+    )
+
+    assert [(answer.units_completed, answer.credits_spent) for answer in answers if answer] == [(0, 0)] * 4
+    assert counters(stores) == {job.id: (1, 4)}

@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import pytest
 
 from gpupool.errors import StaleWrite
 from gpupool.idempotency.model import IdempotencyRecord
+from gpupool.jobs.dynamo import job_from
 from gpupool.jobs.model import Job, JobStatus, Quote
 from gpupool.ledger.model import Balance, EntryKind, debit, hold, release
 from gpupool.transitions.store import Ending, Obstacle, SubmitRefused
@@ -280,21 +282,57 @@ def test_an_end_keeps_what_was_written_since_the_job_was_read(stores: Stores) ->
     paid(stores, ended(a_unit(0)))
     stores.jobs.request_cancel(job.id, at=NOW)
 
-    stores.transitions.close(replace(job, credits_spent=4), ending(job, JobStatus.CANCELLED, amount=26))
+    read = replace(job, units_completed=1, credits_spent=4)
+    assert stores.transitions.close(read, ending(job, JobStatus.CANCELLED, amount=26))
 
     closed = stores.jobs.get(job.id)
     assert closed is not None
     assert (closed.units_completed, closed.credits_spent, closed.cancel_requested_at) == (1, 4, NOW)
 
 
-def test_a_job_that_paid_for_a_unit_since_it_was_read_is_not_ended(stores: Stores) -> None:
+@pytest.mark.parametrize("paid_before", [0, 1, 2])
+def test_a_job_that_paid_for_a_unit_since_it_was_read_is_not_ended(stores: Stores, paid_before: int) -> None:
     job = stores.submitted()
-    paid(stores, ended(a_unit(0)))
+    for index in range(paid_before):
+        paid(stores, ended(a_unit(index)))
+    read = read_again(stores, job)
+    paid(stores, ended(a_unit(paid_before)))
 
-    assert not stores.transitions.close(job, ending(job, JobStatus.CANCELLED))
+    assert not stores.transitions.close(read, ending(job, JobStatus.CANCELLED, amount=30 - 4 * paid_before))
 
     assert read_again(stores, job).is_live
     assert EntryKind.RELEASE not in kinds(stores)
+    assert live_jobs(stores) == [{job.id}, {job.id}]
+    fresh = read_again(stores, job)
+    assert stores.transitions.close(fresh, ending(job, JobStatus.CANCELLED, amount=30 - fresh.credits_spent))
+
+
+@pytest.mark.parametrize("paid_before", [0, 1])
+def test_an_ended_job_pays_for_nothing_more(stores: Stores, paid_before: int) -> None:
+    job, other = stores.submitted(), stores.submitted(id="other")
+    for index in range(paid_before):
+        paid(stores, ended(a_unit(index)))
+    read = read_again(stores, job)
+    stores.transitions.close(read, ending(job, JobStatus.CANCELLED, amount=30 - read.credits_spent))
+    closed = read_again(stores, job)
+
+    with pytest.raises(StaleWrite):
+        paid(stores, ended(a_unit(9)))
+    assert [paid(stores, ended(a_unit(index))) for index in range(paid_before)] == [False] * paid_before
+
+    assert read_again(stores, job) == closed
+    assert stores.ledger.balance(CUSTOMER_ID).held == other.quote.credits
+
+
+def test_the_row_of_an_ended_job_tells_what_it_paid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stream and the indexes have nothing but the row."""
+    with opened("dynamo", monkeypatch) as stores:
+        job = stores.submitted()
+        paid(stores, ended(a_unit(0)))
+        stores.transitions.close(read_again(stores, job), ending(job, JobStatus.COMPLETED, amount=26))
+        item = boto3.client("dynamodb", region_name="us-east-1").get_item(TableName="jobs", Key={"job_id": {"S": job.id}})
+    row = job_from(item["Item"])
+    assert (row.units_completed, row.credits_spent, row.status) == (1, 4, JobStatus.COMPLETED)
 
 
 def read_again(stores: Stores, job: Job) -> Job:

@@ -16,6 +16,7 @@ TABLES: dict[str, tuple[str, str | None, dict[str, tuple[str, str]]]] = {
             "by_watch": ("watch", "job_id"),
         },
     ),
+    "progress": ("job_id", None, {}),
     "units": ("job_id", "unit_id", {}),
     "gates": ("unit_id", "gate", {}),
     "artifacts": ("job_id", "artifact_id", {}),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SMALLEST = 1e-130
 
 Row = dict[str, Any]
+Item = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -49,6 +50,28 @@ def query_page(
 def start_after(key: Key | None) -> dict[str, Any]:
     """The part of a query that continues behind ``key``."""
     return {"ExclusiveStartKey": to_item(key)} if key else {}
+
+
+def read_together(client: "DynamoDBClient", places: Mapping[str, tuple[str, Item]]) -> dict[str, Item]:
+    """Items of at most 100 places (table and key) by name, each read consistently.
+
+    One call, and more only for what DynamoDB left over.
+    """
+    asked: Any = {}
+    for table, key in places.values():
+        asked.setdefault(table, {"Keys": [], "ConsistentRead": True})["Keys"].append(key)
+    rows: dict[str, list[Item]] = {table: [] for table in asked}
+    while asked:
+        answer = client.batch_get_item(RequestItems=asked)
+        for table, items in answer["Responses"].items():
+            rows[table] += items
+        asked = answer.get("UnprocessedKeys")
+    return {
+        name: item
+        for name, (table, key) in places.items()
+        for item in rows[table]
+        if all(item[attribute] == value for attribute, value in key.items())
+    }
 
 
 def _attribute(value: Any) -> dict[str, Any]:

@@ -127,7 +127,7 @@ class AwsPorts:
         from gpupool import aws
         from gpupool.jobs.dynamo import DynamoJobStore
 
-        return DynamoJobStore(aws.dynamodb(), self._table("jobs"))
+        return DynamoJobStore(aws.dynamodb(), self._table("jobs"), progress_table=self._table("progress"))
 
     @cached_property
     def units(self) -> UnitStore:
@@ -187,6 +187,7 @@ class AwsPorts:
         known = self.settings
         tables = Tables(
             jobs=known.jobs_table,
+            progress=known.progress_table,
             units=known.units_table,
             artifacts=known.artifacts_table,
             ledger=known.ledger_table,

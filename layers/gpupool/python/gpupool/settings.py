@@ -20,6 +20,7 @@ class Settings(BaseModel):
     keys_table: str = ""
     uploads_table: str = ""
     jobs_table: str = ""
+    progress_table: str = ""
     units_table: str = ""
     gates_table: str = ""
     artifacts_table: str = ""

@@ -3,17 +3,21 @@
 ``customer_status`` repeats the status inside an index key, so every write that moves the status sets both.
 
 A third index, ``by_watch``, is sparse and holds keys only: the jobs that recovery still looks after. A job enters it when it is
-created and leaves it when its end was checked: two index writes in its life, and none for the counters that its row keeps. All
-of it is one partition, which takes 1,000 entries a second.
+created and leaves it when its end was checked: two index writes in its life. All of it is one partition, which takes 1,000
+entries a second.
+
+What a live job has paid for is counted in the table ``progress``, partition ``job_id``: every unit writes there, and a write to
+the job's row would copy all of it into both indexes. The end of the job writes the counters into its row.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from gpupool.dynamo import from_item, query_page, start_after, to_item, update_if
+from gpupool.dynamo import Item, from_item, query_page, read_together, start_after, to_item, update_if
 from gpupool.jobs.model import LIVE, Job, JobStatus
 from gpupool.pages import Key, Page
 from gpupool.units.model import Failure
@@ -66,12 +70,13 @@ def _failure_row(failure: Failure) -> dict[str, Any]:
 
 
 def end_write(table: str, job: Job, *, status: JobStatus, failure: Failure | None, at: datetime) -> dict[str, Any]:
-    """The update that ends a live job; refused when it has ended, or when it has paid for a unit since ``job`` was read."""
+    """The update that ends a live job and keeps its counters; refused when it has ended."""
     condition, values = status_condition()
     sets = ["#status = :to", "customer_status = :customer_status", "finished_at = :at"]
+    sets += ["units_completed = :completed", "credits_spent = :spent"]
     index_key = customer_status(job.customer_id, status)
     ends: dict[str, Any] = {":to": str(status), ":customer_status": index_key, ":at": at.isoformat()}
-    ends[":spent"] = job.credits_spent
+    ends |= {":completed": job.units_completed, ":spent": job.credits_spent}
     if failure is not None:
         sets.append("failure = :failure")
         ends[":failure"] = _failure_row(failure)
@@ -79,18 +84,60 @@ def end_write(table: str, job: Job, *, status: JobStatus, failure: Failure | Non
         "TableName": table,
         "Key": to_item({"job_id": job.id}),
         "UpdateExpression": f"SET {', '.join(sets)} REMOVE task_token",
-        "ConditionExpression": f"{condition} AND credits_spent = :spent",
+        "ConditionExpression": condition,
         "ExpressionAttributeNames": {"#status": "status"},
         "ExpressionAttributeValues": to_item(values | ends),
     }
 
 
+def count_write(table: str, job_id: str, *, credits: int) -> dict[str, Any]:
+    """The update that counts one paid unit; refused when the job has ended, for its hold is gone."""
+    return {
+        "TableName": table,
+        "Key": to_item({"job_id": job_id}),
+        "UpdateExpression": "ADD units_completed :one, credits_spent :credits",
+        "ConditionExpression": "attribute_not_exists(ended_at)",
+        "ExpressionAttributeValues": to_item({":one": 1, ":credits": credits}),
+    }
+
+
+def end_count_write(table: str, job: Job, *, at: datetime) -> dict[str, Any]:
+    """The update after which nothing is counted; refused when the job has paid for a unit since ``job`` was read."""
+    condition, values = "attribute_not_exists(job_id)", {}
+    if job.units_completed:
+        condition = "units_completed = :completed AND credits_spent = :spent"
+        values = {":completed": job.units_completed, ":spent": job.credits_spent}
+    return {
+        "TableName": table,
+        "Key": to_item({"job_id": job.id}),
+        "UpdateExpression": "SET ended_at = :at",
+        "ConditionExpression": condition,
+        "ExpressionAttributeValues": to_item({":at": at.isoformat(), **values}),
+    }
+
+
+def _counted(job: Job, item: Item | None) -> Job:
+    """The job with the counters of its ``progress`` item; there is none before the first paid unit."""
+    row = from_item(item or {})
+    return replace(job, units_completed=row.get("units_completed", 0), credits_spent=row.get("credits_spent", 0))
+
+
 class DynamoJobStore:
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, *, progress_table: str) -> None:
         self._client = client
         self._table = table
+        self._progress_table = progress_table
 
     def get(self, job_id: str) -> Job | None:
+        key = to_item({"job_id": job_id})
+        found = read_together(self._client, {"job": (self._table, key), "progress": (self._progress_table, key)})
+        if "job" not in found:
+            return None
+        job = job_from(found["job"])
+        return _counted(job, found.get("progress")) if job.is_live else job
+
+    def _row(self, job_id: str) -> Job | None:
+        """Without the counters."""
         answer = self._client.get_item(TableName=self._table, Key=to_item({"job_id": job_id}), ConsistentRead=True)
         return job_from(answer["Item"]) if "Item" in answer else None
 
@@ -106,22 +153,28 @@ class DynamoJobStore:
             "ExpressionAttributeValues": to_item({":wanted": wanted}),
             "ScanIndexForward": False,
         }
-        return query_page(
+        found = query_page(
             self._client,
             query | start_after(key | {attribute: wanted} if key else None),
             limit=limit,
             read=job_from,
             key_of=lambda job: {"job_id": job.id},
         )
+        return replace(found, items=self._all_counted(found.items))
+
+    def _all_counted(self, jobs: tuple[Job, ...]) -> tuple[Job, ...]:
+        places = {job.id: (self._progress_table, to_item({"job_id": job.id})) for job in jobs if job.is_live}
+        found = read_together(self._client, places)
+        return tuple(_counted(job, found.get(job.id)) if job.is_live else job for job in jobs)
 
     def begin_planning(self, job_id: str) -> Job | None:
-        job = self.get(job_id)
+        job = self._row(job_id)
         if job is None:
             return None
         return self._move(job, JobStatus.PLANNING, {JobStatus.QUEUED, JobStatus.PLANNING}, {})
 
     def begin_running(self, job_id: str, *, units_total: int, at: datetime) -> Job | None:
-        job = self.get(job_id)
+        job = self._row(job_id)
         if job is None:
             return None
         facts = {"units_total": units_total, "started_at": (job.started_at or at).isoformat()}

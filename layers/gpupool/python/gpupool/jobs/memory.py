@@ -96,6 +96,6 @@ class MemoryJobStore:
                 self._world.unwatched.add(job_id)
 
     def write(self, job: Job) -> Job:
-        """Puts a row as it is; for transitions, which check before they write."""
+        """Puts a row and answers it without the counters, as a move does."""
         self._world.jobs[job.id] = job
-        return job
+        return replace(job, units_completed=0, credits_spent=0)

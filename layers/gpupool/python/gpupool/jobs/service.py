@@ -48,10 +48,10 @@ class Jobs:
 
     def cancel(self, customer_id: str, job_id: str) -> Job:
         """Asks a live job to stop; asking again changes nothing. What was completed before stays paid."""
-        job = self._jobs.request_cancel(self.get(customer_id, job_id).id, at=self._clock.now())
-        if job is None:
-            status = self.get(customer_id, job_id).status
-            raise Conflict(f"The job is {status} already; only a live job can be cancelled.", code="JOB_NOT_CANCELLABLE")
+        asked = self._jobs.request_cancel(self.get(customer_id, job_id).id, at=self._clock.now())
+        job = self.get(customer_id, job_id)
+        if asked is None:
+            raise Conflict(f"The job is {job.status} already; only a live job can be cancelled.", code="JOB_NOT_CANCELLABLE")
         return job
 
     def units(self, customer_id: str, job_id: str, *, limit: int, key: Key | None) -> Page[Unit]:

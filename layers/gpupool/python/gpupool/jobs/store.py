@@ -1,4 +1,8 @@
-"""Where jobs are kept. A job is created and ended by transitions; in between, these few moves change it."""
+"""Where jobs are kept. A job is created and ended by transitions; in between, these few moves change it.
+
+What a move answers tells nothing of a live job's counters, ``units_completed`` and ``credits_spent``: who decides on them reads
+the job afterwards.
+"""
 
 from datetime import datetime
 from typing import Protocol
@@ -10,7 +14,7 @@ from gpupool.units.model import Failure
 
 class JobStore(Protocol):
     def get(self, job_id: str) -> Job | None:
-        """A consistent read."""
+        """A consistent read; what was paid before it is counted."""
 
     def page(self, customer_id: str, *, status: JobStatus | None, limit: int, key: Key | None) -> Page[Job]:
         """A customer's jobs, newest first."""
@@ -22,7 +26,7 @@ class JobStore(Protocol):
         """planning → running; None when the job has ended or is being closed. Repeating it while running changes nothing."""
 
     def park(self, job_id: str, *, task_token: str, entered: str) -> Job | None:
-        """Notes where the execution waits and returns the job as it is after that write.
+        """Notes where the execution waits and returns the row as it is after that write.
 
         ``entered`` is when the wait began, as text that sorts by time. None when there is no such job, or a later wait is
         noted already.

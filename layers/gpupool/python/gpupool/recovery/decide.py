@@ -76,7 +76,7 @@ def moved(unit: Unit, *, now: datetime) -> Unit | None:
 def unpaid(job: Job, units: Sequence[Unit], *, now: datetime) -> tuple[Unit, ...]:
     """Completed units that may not have been paid, or are still waited for. ``units`` must be all of the job's.
 
-    How many were paid stands on the job's row, and not which: when it is too few, all are tried.
+    A job counts how many were paid, and not which: when it is too few, all are tried.
     """
     completed = (unit for unit in units if unit.status is UnitStatus.COMPLETED)
     old = tuple(unit for unit in completed if _older(unit.finished_at, PAID_AFTER, now))

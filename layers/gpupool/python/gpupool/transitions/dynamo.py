@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from gpupool.artifacts.dynamo import artifact_write
 from gpupool.artifacts.model import Artifact
-from gpupool.dynamo import cancellation_codes, error_code, to_item
+from gpupool.dynamo import cancellation_codes, error_code, read_together, to_item
 from gpupool.errors import StaleWrite
 from gpupool.idempotency.dynamo import first_use_write, record_from
 from gpupool.idempotency.model import IdempotencyRecord
-from gpupool.jobs.dynamo import create_write, end_write
+from gpupool.jobs.dynamo import count_write, create_write, end_count_write, end_write
 from gpupool.jobs.model import Job
 from gpupool.ledger.dynamo import balance_write, entry_write
 from gpupool.ledger.model import Transfer
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Write = dict[str, Any]
-Item = dict[str, Any]
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
 _HOPELESS = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
@@ -36,6 +35,7 @@ class Tables:
     """Names of the tables that transitions touch; a function that lacks one cannot make that transition."""
 
     jobs: str
+    progress: str
     units: str
     artifacts: str
     ledger: str
@@ -57,7 +57,7 @@ class DynamoTransitions:
         }
         if wanted.record_id is not None:
             places["record"] = (self._tables.idempotency, to_item({"pk": wanted.record_id}))
-        found = self._read(places)
+        found = read_together(self._client, places)
         dataset, package = found.get("dataset"), found.get("package")
         return Seen(
             dataset=upload_from(dataset) if dataset else None,
@@ -90,43 +90,20 @@ class DynamoTransitions:
         return replace(unit, version=unit.version + 1)
 
     def settle(self, unit: Unit, debit: Transfer) -> bool:
-        count: Write = {
-            "TableName": self._tables.jobs,
-            "Key": to_item({"job_id": unit.job_id}),
-            "UpdateExpression": "ADD units_completed :one, credits_spent :credits",
-            "ConditionExpression": "attribute_exists(job_id)",
-            "ExpressionAttributeValues": to_item({":one": 1, ":credits": debit.amount}),
-        }
+        count = count_write(self._tables.progress, unit.job_id, credits=debit.amount)
         return self._once([*self._move(debit), {"Update": count}])
 
     def close(self, job: Job, ending: Ending) -> bool:
         writes: list[Write] = [
             {"Update": end_write(self._tables.jobs, job, status=ending.status, failure=ending.failure, at=ending.at)},
+            {"Update": end_count_write(self._tables.progress, job, at=ending.at)},
             self._free(job, UploadKind.DATASET, job.dataset.id),
             self._free(job, UploadKind.TRAINING_PACKAGE, job.package.id),
             {"Update": leave_write(self._tables.limits, job.customer_id, job.id)},
         ]
         if ending.release is not None:
             writes += self._move(ending.release)
-        return self._once(writes)
-
-    def _read(self, places: dict[str, tuple[str, Item]]) -> dict[str, Item]:
-        """Items by the name of their place, read consistently in one call; more only for what DynamoDB left over."""
-        asked: Any = {}
-        for table, key in places.values():
-            asked.setdefault(table, {"Keys": [], "ConsistentRead": True})["Keys"].append(key)
-        rows: dict[str, list[Item]] = {table: [] for table in asked}
-        while asked:
-            answer = self._client.batch_get_item(RequestItems=asked)
-            for table, items in answer["Responses"].items():
-                rows[table] += items
-            asked = answer.get("UnprocessedKeys")
-        return {
-            name: item
-            for name, (table, key) in places.items()
-            for item in rows[table]
-            if all(item[attribute] == value for attribute, value in key.items())
-        }
+        return self._once(writes, fences=2)
 
     def _move(self, transfer: Transfer) -> list[Write]:
         ledger = self._tables.ledger
@@ -150,15 +127,15 @@ class DynamoTransitions:
             write |= {"ConditionExpression": condition, "ExpressionAttributeNames": {"#status": "status"}}
         return write | {"ExpressionAttributeValues": to_item(values)}
 
-    def _once(self, writes: list[Write]) -> bool:
-        """Runs a transaction whose first statement is the fence: False when that one had been passed before.
+    def _once(self, writes: list[Write], *, fences: int = 1) -> bool:
+        """Runs a transaction whose first statements are fences: False when one of them had been passed before.
 
         Any other refusal is a broken invariant or a concurrent writer; it flies, and the caller's event is delivered again.
         """
         refused = self._transact(writes)
         if not refused:
             return True
-        if refused[0] == _CONDITION_FAILED:
+        if _CONDITION_FAILED in refused[:fences]:
             return False
         raise StaleWrite(f"transaction refused: {refused}")
 

@@ -60,10 +60,10 @@ class MemoryTransitions:
         with self._world.lock:
             if self._ledger.is_posted(debit):
                 return False
-            self._check_covered(debit)
             job = self._world.jobs.get(unit.job_id)
-            if job is None:
+            if job is None or not job.is_live:
                 raise StaleWrite(debit.id)
+            self._check_covered(debit)
             self._ledger.write(debit)
             spent = job.credits_spent + debit.amount
             self._world.jobs[job.id] = replace(job, units_completed=job.units_completed + 1, credits_spent=spent)
@@ -72,7 +72,7 @@ class MemoryTransitions:
     def close(self, job: Job, ending: Ending) -> bool:
         with self._world.lock:
             stored = self._world.jobs.get(job.id)
-            if stored is None or not stored.is_live or stored.credits_spent != job.credits_spent:
+            if stored is None or not stored.is_live or _paid(stored) != _paid(job):
                 return False
             if ending.release is not None:
                 self._check_covered(ending.release)
@@ -109,6 +109,10 @@ class MemoryTransitions:
             upload = self._world.uploads[key]
             live = upload.live_jobs | {job.id} if in_use else upload.live_jobs - {job.id}
             self._world.uploads[key] = replace(upload, live_jobs=live)
+
+
+def _paid(job: Job) -> tuple[int, int]:
+    return job.units_completed, job.credits_spent
 
 
 def _upload_keys(job: Job) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -76,7 +76,7 @@ class Transitions(Protocol):
         """Ends an attempt together with what it left behind; StaleWrite when the unit moved on meanwhile."""
 
     def settle(self, unit: Unit, debit: Transfer) -> bool:
-        """Debits a completed unit and counts it on its job; False when that had been done before."""
+        """Debits a completed unit of a live job and counts it; False when that had been done before."""
 
     def close(self, job: Job, ending: Ending) -> bool:
         """Ends a live job, releases what is left of its hold, frees its uploads and its place among the live jobs.

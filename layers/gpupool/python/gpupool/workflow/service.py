@@ -50,16 +50,16 @@ class TrainingWorkflow:
         """Waits: parks the token for whoever has something for the execution to do, and answers it at once if that is so
         already.
 
-        The token is parked before the row is read: whatever is written after the read finds the token, whatever was
-        written before it is in the read. No wake-up can fall between. ``entered`` orders the waits of the executions: a late
+        The token is parked before the job is read: whatever is written after the read finds the token, whatever was
+        written before it is in the read. No wake-up can fall between. What parking answers would not do, for it tells
+        nothing of the counters. ``entered`` orders the waits of the executions: a late
         twin of an earlier one parks nothing, for its token is dead.
         """
-        job = self._jobs.park(job_id, task_token=task_token, entered=entered)
-        if job is None:
+        if self._jobs.park(job_id, task_token=task_token, entered=entered) is None:
             if self._jobs.get(job_id) is None:
                 self._executions.resume(task_token, Outcome.FAILED)
             return
-        outcome = outcome_of(job)
+        outcome = outcome_of(self._existing(job_id))
         if outcome is not Outcome.ADVANCE:
             self._executions.resume(task_token, outcome)
 
