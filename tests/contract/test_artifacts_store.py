@@ -14,9 +14,7 @@ def tables() -> tuple[str, ...]:
 
 
 def shelve(stores: Stores, index: int, *names: str) -> None:
-    unit = a_unit(index)
-    stores.units.add_all((unit,))
-    stores.transitions.finish_unit(unit, tuple(an_artifact(name, unit_id=unit.id) for name in names))
+    stores.artifacts.put(tuple(an_artifact(name, unit_id=a_unit(index).id) for name in names))
 
 
 def test_an_artifact_comes_back_as_it_was_written(stores: Stores) -> None:
@@ -25,6 +23,12 @@ def test_an_artifact_comes_back_as_it_was_written(stores: Stores) -> None:
     assert stores.artifacts.get(JOB_ID, artifact.id) == artifact
     assert stores.artifacts.get(JOB_ID, "other") is None
     assert stores.artifacts.get("other-job", artifact.id) is None
+
+
+def test_an_artifact_that_is_put_again_stays_one(stores: Stores) -> None:
+    for _ in range(2):
+        shelve(stores, 0, "a", "b")
+    assert stores.artifacts.of_unit(a_unit(0).id) == (an_artifact("a"), an_artifact("b"))
 
 
 def test_what_a_unit_left_is_found_by_the_unit(stores: Stores) -> None:

@@ -41,7 +41,7 @@ class Shelf:
             unit = a_unit(index, metrics={"x": index + 0.5, "y": 1.0})
             log = an_artifact("log.txt", unit_id=unit.id, kind=ArtifactKind.LOGS)
             files = tuple(an_artifact(name, unit_id=unit.id) for name in left)
-            self._stores.transitions.finish_unit(unit, (*files, log))
+            self._stores.artifacts.put((*files, log))
         work = replace(some_work(), role=role, objective=objective)
         return a_unit(max(indexes) + 1, needs=indexes, work=work)
 

@@ -17,8 +17,8 @@ from gpupool.transitions.store import Ending, Obstacle, SubmitRefused
 from gpupool.units.model import Failure, Unit, UnitStatus
 from gpupool.uploads.model import UploadKind, UploadStatus
 from gpupool.wire.failures import Blame, FailureCode
-from tests.contract.both import DynamoStores, Stores, a_submitted_job
-from tests.factories import CUSTOMER_ID, NOW, a_grant, a_lease, a_unit, an_admission, an_artifact, an_upload
+from tests.contract.both import Stores, a_submitted_job
+from tests.factories import CUSTOMER_ID, NOW, a_grant, a_unit, an_admission, an_upload
 
 LATER = NOW + timedelta(seconds=60)
 RECORD = IdempotencyRecord("customer#route#key", "f" * 64, "job-1", NOW)
@@ -138,46 +138,9 @@ def test_a_full_quota_is_named_beside_the_other_obstacles(stores: Stores) -> Non
     assert refused.value.obstacles == {Obstacle.CREDIT_INSUFFICIENT, Obstacle.QUOTA_FULL}
 
 
-def running(stores: Stores, index: int = 0) -> Unit:
-    unit = a_unit(index, status=UnitStatus.RUNNING, attempt=1, lease=a_lease())
-    stores.units.add_all((unit,))
-    return unit
-
-
 def ended(unit: Unit, **changes: Any) -> Unit:
     fresh = {"status": UnitStatus.COMPLETED, "lease": None, "credits": 4, "completed_by": "token-1", "finished_at": LATER}
     return replace(unit, **(fresh | changes))
-
-
-def test_a_units_end_and_its_artifacts_are_written_together(stores: Stores) -> None:
-    unit = running(stores)
-
-    finished = stores.transitions.finish_unit(ended(unit), (an_artifact("a"), an_artifact("b")))
-
-    assert finished == replace(ended(unit), version=unit.version + 1)
-    assert stores.units.get(unit.id) == finished
-    assert stores.artifacts.of_unit(unit.id) == (an_artifact("a"), an_artifact("b"))
-
-
-def test_an_end_over_another_version_leaves_no_artifact(stores: Stores) -> None:
-    unit = running(stores)
-    moved = stores.units.replace(replace(unit, progress_stage="elsewhere"))
-
-    with pytest.raises(StaleWrite):
-        stores.transitions.finish_unit(ended(unit), (an_artifact("a"),))
-
-    assert stores.units.get(unit.id) == moved
-    assert stores.artifacts.of_unit(unit.id) == ()
-
-
-def test_a_row_that_no_table_can_hold_is_an_error_and_not_another_try(stores: Stores) -> None:
-    if not isinstance(stores, DynamoStores):
-        return
-    failure = Failure(FailureCode.SCRIPT_FAILED, Blame.USER, "x" * 500_000)
-    unit = running(stores)
-    with pytest.raises(Exception, match=r"size|Size") as refused:
-        stores.transitions.finish_unit(ended(unit, failure=failure), ())
-    assert not isinstance(refused.value, StaleWrite)
 
 
 def paid(stores: Stores, unit: Unit, *, amount: int = 4) -> bool:

@@ -114,6 +114,15 @@ def test_a_write_over_another_version_is_refused(stores: Stores) -> None:
     assert stores.units.get(first.id) == first
 
 
+def test_a_row_that_no_table_can_hold_is_an_error_and_not_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = Failure(FailureCode.SCRIPT_FAILED, Blame.USER, "x" * 500_000)
+    with opened("dynamo", monkeypatch) as stores:
+        stores.units.add_all((a_unit(),))
+        with pytest.raises(Exception, match=r"size|Size") as refused:
+            stores.units.replace(replace(a_unit(), failure=failure))
+    assert not isinstance(refused.value, StaleWrite)
+
+
 def test_a_unit_that_is_not_there_cannot_be_written_over(stores: Stores) -> None:
     with pytest.raises(StaleWrite):
         stores.units.replace(a_unit())

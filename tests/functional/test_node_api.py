@@ -15,9 +15,10 @@ from gpupool.jobs.dynamo import create_write
 from gpupool.nodes.keys import code_hash, new_code
 from gpupool.nodes.model import PairingCode, Tier
 from gpupool.objects.store import to_base64
-from gpupool.units.model import Unit, UnitStatus
+from gpupool.units.model import Output, Unit, UnitStatus
 from gpupool.wire.joining import CredentialsResponse, Doorbell, PairResponse
 from gpupool.wire.units import HeartbeatResponse, InputsResponse, OutputsResponse, ReportResponse, UnitGrant
+from gpupool.wire.vocabulary import ArtifactKind
 from tests.support.deployment import BUCKET, deployed
 from tests.support.events import Answer, invoke, load_event
 from tests.support.work import CUSTOMER_ID, JOB_ID, a_job, a_unit
@@ -160,7 +161,7 @@ def test_a_unit_is_claimed_kept_uploaded_and_completed_once() -> None:
 
     assert (first.status, first.accepted, second.accepted) == ("completed", True, False)
     assert stored_unit().metrics == {"test_accuracy": 0.97}
-    assert [artifact.name for artifact in bootstrap.ports().artifacts.of_unit(UNIT_ID)] == ["model.tar.gz"]
+    assert stored_unit().outputs == (Output("model.tar.gz", ArtifactKind.MODEL, len(MODEL), hashlib.sha256(MODEL).hexdigest()),)
 
 
 def test_a_report_without_its_upload_is_refused() -> None:

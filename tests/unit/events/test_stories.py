@@ -18,7 +18,7 @@ from gpupool.units.model import Failure, Output, Unit, UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
 from gpupool.wire.vocabulary import ArtifactKind
 from gpupool.world import World
-from tests.factories import CUSTOMER_ID, NOW, a_grant, a_job, a_lease, a_unit
+from tests.factories import CUSTOMER_ID, NOW, SHA256, a_grant, a_job, a_lease, a_unit
 
 NEW = a_job(status=JobStatus.QUEUED, units_total=0, created_at=NOW)
 RUNNING = replace(NEW, status=JobStatus.RUNNING, started_at=NOW, units_total=2)
@@ -102,7 +102,7 @@ def test_a_lapse_is_not_blamed_on_the_failure_of_an_earlier_attempt() -> None:
 
 
 def test_an_end_tells_what_was_left_behind() -> None:
-    outputs = (Output("model.tar.gz", ArtifactKind.MODEL), Output("log.txt", ArtifactKind.LOGS))
+    outputs = (Output("model.tar.gz", ArtifactKind.MODEL, 7, SHA256), Output("log.txt", ArtifactKind.LOGS, 3, SHA256))
     done = replace(CLAIMED, status=UnitStatus.COMPLETED, finished_at=NOW, credits=4, outputs=outputs, version=9)
 
     completed, ready = events_of_unit(CLAIMED, done)
@@ -125,7 +125,7 @@ def test_a_failed_job_names_its_unit_and_its_cause() -> None:
 
 
 def every_event() -> list[Event]:
-    done = replace(CLAIMED, outputs=(Output("m", ArtifactKind.MODEL),), finished_at=NOW)
+    done = replace(CLAIMED, outputs=(Output("m", ArtifactKind.MODEL, 7, SHA256),), finished_at=NOW)
     changes: list[tuple[Unit, Unit]] = [
         (a_unit(status=UnitStatus.WAITING), QUEUED),
         (CLAIMED, replace(CLAIMED, attempt=2)),

@@ -57,6 +57,7 @@ def test_a_download_is_a_link_for_fifteen_minutes() -> None:
     machine = Machine(platform)
     grant = machine.take()
     machine.complete(grant, outputs=(machine.upload(grant, b"the model"),))
+    platform.settle()
     artifact = platform.customer.jobs.artifacts(CUSTOMER_ID, job.id, limit=10, key=None).items[0]
 
     url, expires_at = platform.customer.jobs.download_url(CUSTOMER_ID, job.id, artifact.id)
@@ -73,6 +74,7 @@ def test_an_artifact_belongs_to_its_job() -> None:
     for _ in range(2):
         grant = machine.take()
         machine.complete(grant, outputs=(machine.upload(grant, b"model"),))
+    platform.settle()
     mine = platform.customer.jobs.artifacts(CUSTOMER_ID, job.id, limit=10, key=None).items[0]
 
     with pytest.raises(NotFound) as refused:

@@ -176,7 +176,6 @@ def build_node_core(ports: Ports) -> NodeCore:
             units=ports.units,
             jobs=ports.jobs,
             artifacts=ports.artifacts,
-            transitions=ports.transitions,
             objects=ports.objects,
             queue=ports.queue,
             random_hex=ports.random_hex,
@@ -199,7 +198,7 @@ def build_workflow(ports: Ports) -> TrainingWorkflow:
 
 
 def build_settlement(ports: Ports) -> Settlement:
-    return Settlement(transitions=ports.transitions, units=ports.units, clock=ports.clock)
+    return Settlement(transitions=ports.transitions, units=ports.units, artifacts=ports.artifacts, clock=ports.clock)
 
 
 def build_outbox(ports: Ports) -> Outbox:

@@ -188,8 +188,6 @@ class AwsPorts:
         tables = Tables(
             jobs=known.jobs_table,
             progress=known.progress_table,
-            units=known.units_table,
-            artifacts=known.artifacts_table,
             ledger=known.ledger_table,
             uploads=known.uploads_table,
             idempotency=known.idempotency_table,

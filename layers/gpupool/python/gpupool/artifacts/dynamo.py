@@ -35,6 +35,10 @@ class DynamoArtifactStore:
         self._client = client
         self._table = table
 
+    def put(self, artifacts: tuple[Artifact, ...]) -> None:
+        for artifact in artifacts:
+            self._client.put_item(**artifact_write(self._table, artifact))
+
     def get(self, job_id: str, artifact_id: str) -> Artifact | None:
         key = to_item({"job_id": job_id, "artifact_id": artifact_id})
         answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)

@@ -10,6 +10,12 @@ class MemoryArtifactStore:
     def __init__(self, world: World) -> None:
         self._world = world
 
+    def put(self, artifacts: tuple[Artifact, ...]) -> None:
+        with self._world.lock:
+            for artifact in artifacts:
+                shelves = self._world.artifacts.setdefault(artifact.job_id, {})
+                shelves.setdefault(artifact.unit_id, {})[artifact.id] = artifact
+
     def get(self, job_id: str, artifact_id: str) -> Artifact | None:
         return self._world.artifacts.get(job_id, {}).get(unit_of(artifact_id), {}).get(artifact_id)
 

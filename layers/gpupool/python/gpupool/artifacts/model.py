@@ -1,4 +1,4 @@
-"""Artifacts, written in the same transaction as the end of the unit that made them."""
+"""Artifacts: what ended units left behind. They repeat what the unit's row says, so that they can be listed and found by id."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Where artifacts are kept. They are written by transitions, together with the end of their unit."""
+"""Where artifacts are kept. They are put there because their unit has ended, before anything else follows from that."""
 
 from typing import Protocol
 
@@ -7,6 +7,9 @@ from gpupool.pages import Key, Page
 
 
 class ArtifactStore(Protocol):
+    def put(self, artifacts: tuple[Artifact, ...]) -> None:
+        """Adds rows; repeating it writes the same rows."""
+
     def get(self, job_id: str, artifact_id: str) -> Artifact | None: ...
 
     def of_unit(self, unit_id: str) -> tuple[Artifact, ...]: ...

@@ -1,10 +1,8 @@
 """The transitions in DynamoDB: one ``TransactWriteItems`` each, built from the writes that the rooms describe."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gpupool.artifacts.dynamo import artifact_write
-from gpupool.artifacts.model import Artifact
 from gpupool.dynamo import cancellation_codes, error_code, read_together, to_item
 from gpupool.errors import StaleWrite
 from gpupool.idempotency.dynamo import first_use_write, record_from
@@ -16,7 +14,6 @@ from gpupool.ledger.model import Transfer
 from gpupool.limits.dynamo import admit_write, leave_write, quota_from, quota_key
 from gpupool.limits.model import Admission
 from gpupool.transitions.store import Ending, Obstacle, Seen, SubmitRefused, Wanted
-from gpupool.units.dynamo import replace_write
 from gpupool.units.model import Unit
 from gpupool.uploads.dynamo import upload_from, upload_key
 from gpupool.uploads.model import UploadKind, UploadStatus
@@ -36,8 +33,6 @@ class Tables:
 
     jobs: str
     progress: str
-    units: str
-    artifacts: str
     ledger: str
     uploads: str
     idempotency: str
@@ -81,13 +76,6 @@ class DynamoTransitions:
         if refused:
             failed = [what for (what, _), code in zip(statements, refused, strict=True) if code == _CONDITION_FAILED]
             raise SubmitRefused(frozenset(failed or [Obstacle.BUSY]))
-
-    def finish_unit(self, unit: Unit, artifacts: tuple[Artifact, ...]) -> Unit:
-        writes: list[Write] = [{"Put": replace_write(self._tables.units, unit)}]
-        writes += [{"Put": artifact_write(self._tables.artifacts, artifact)} for artifact in artifacts]
-        if self._transact(writes):
-            raise StaleWrite(unit.id)
-        return replace(unit, version=unit.version + 1)
 
     def settle(self, unit: Unit, debit: Transfer) -> bool:
         count = count_write(self._tables.progress, unit.job_id, credits=debit.amount)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from gpupool.artifacts.model import Artifact
 from gpupool.clock import Clock
 from gpupool.errors import StaleWrite
 from gpupool.idempotency.memory import MemoryIdempotencyStore
@@ -13,7 +12,6 @@ from gpupool.ledger.model import Transfer
 from gpupool.limits.memory import MemoryLimitStore
 from gpupool.limits.model import Admission
 from gpupool.transitions.store import Ending, Obstacle, Seen, SubmitRefused, Wanted
-from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Unit
 from gpupool.uploads.model import UploadKind, UploadStatus, owner_kind
 from gpupool.world import World
@@ -22,7 +20,6 @@ from gpupool.world import World
 class MemoryTransitions:
     def __init__(self, world: World, clock: Clock) -> None:
         self._world = world
-        self._units = MemoryUnitStore(world)
         self._ledger = MemoryLedgerStore(world)
         self._limits = MemoryLimitStore(world, clock)
         self._idempotency = MemoryIdempotencyStore(world, clock)
@@ -48,13 +45,6 @@ class MemoryTransitions:
             if record is not None:
                 self._world.idempotency[record.id] = record
             self._use(job, in_use=True)
-
-    def finish_unit(self, unit: Unit, artifacts: tuple[Artifact, ...]) -> Unit:
-        with self._world.lock:
-            finished = self._units.replace(unit)
-            shelf = self._world.artifacts.setdefault(unit.job_id, {}).setdefault(unit.id, {})
-            shelf.update({artifact.id: artifact for artifact in artifacts})
-            return finished
 
     def settle(self, unit: Unit, debit: Transfer) -> bool:
         with self._world.lock:

@@ -1,4 +1,4 @@
-"""The four atomic changes that carry the platform's promises, and the read before the first. Each is one transaction; each
+"""The three atomic changes that carry the platform's promises, and the read before the first. Each is one transaction; each
 may be repeated."""
 
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from gpupool.artifacts.model import Artifact
 from gpupool.idempotency.model import IdempotencyRecord
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.ledger.model import Transfer
@@ -71,9 +70,6 @@ class Transitions(Protocol):
 
     def submit(self, job: Job, *, hold: Transfer, admission: Admission, record: IdempotencyRecord | None) -> None:
         """Creates the job, holds its price, counts it in the quota, marks both uploads as in use and the key as used."""
-
-    def finish_unit(self, unit: Unit, artifacts: tuple[Artifact, ...]) -> Unit:
-        """Ends an attempt together with what it left behind; StaleWrite when the unit moved on meanwhile."""
 
     def settle(self, unit: Unit, debit: Transfer) -> bool:
         """Debits a completed unit of a live job and counts it; False when that had been done before."""

@@ -77,10 +77,12 @@ class NodeFault:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A file that a unit left behind; the artifact of the same name tells the rest."""
+    """A file that a unit left behind, as the bucket keeps it; ``size_bytes`` and ``sha256`` are those of its content."""
 
     name: str
     kind: ArtifactKind
+    size_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +141,7 @@ class Unit:
     peak_memory_mb: int | None = None
     credits: int = 0
     failure: Failure | None = None
-    # What it left when it ended, so that the write itself can tell of it.
+    # What it left when it ended. The write that ends a unit tells all of it; the artifacts are listed because of that write.
     outputs: tuple[Output, ...] = ()
     # The public name of the last node that worked on it; node ids stay inside.
     node_name: str | None = None

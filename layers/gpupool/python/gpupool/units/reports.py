@@ -3,14 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from gpupool.artifacts.model import Artifact
 from gpupool.clock import Clock
 from gpupool.dispatch.queue import Queue
 from gpupool.errors import Conflict, StaleWrite
-from gpupool.ids import artifact_id
 from gpupool.objects.store import ObjectStore
 from gpupool.planning.pricing import charge
-from gpupool.transitions.store import Transitions
 from gpupool.units import decide
 from gpupool.units.bells import Bells, served
 from gpupool.units.decide import Standing
@@ -39,7 +36,6 @@ class Reports:
         *,
         units: UnitStore,
         inputs: Inputs,
-        transitions: Transitions,
         objects: ObjectStore,
         signing: Signing,
         queue: Queue,
@@ -47,7 +43,6 @@ class Reports:
     ) -> None:
         self._units = units
         self._inputs = inputs
-        self._transitions = transitions
         self._objects = objects
         self._signing = signing
         self._bells = Bells(queue)
@@ -107,36 +102,24 @@ class Reports:
                 return ReportResponse(unit_id=unit_id, status=present(unit).status, accepted=False)
             held = _holding(worker, unit, report.lease)
             ended = move(held)
-            artifacts = tuple(self._verify(held, file) for file in report.outputs) if ended.is_final else ()
-            ended = replace(ended, outputs=tuple(Output(each.name, each.kind) for each in artifacts))
+            left = tuple(self._verify(held, file) for file in report.outputs) if ended.is_final else ()
             try:
-                self._transitions.finish_unit(ended, artifacts)
+                self._units.replace(replace(ended, outputs=left))
             except StaleWrite:
                 continue
             self._bells.silence(bell)
             return ReportResponse(unit_id=unit_id, status=ended.status)
 
-    def _verify(self, unit: Unit, file: OutputFile) -> Artifact:
-        """The artifact of an uploaded file; the bucket, not the node, says what was stored."""
-        key = output_key(unit, file.name)
-        head = self._objects.head(key)
+    def _verify(self, unit: Unit, file: OutputFile) -> Output:
+        """An uploaded file as it is kept; the bucket, not the node, says what was stored."""
+        head = self._objects.head(output_key(unit, file.name))
         if head is None or (head.size_bytes, head.sha256) != (file.size_bytes, file.sha256):
             raise Conflict(
                 f"The upload {file.name} is absent or differs from what was declared; upload it again.",
                 code=NodeErrorCode.OUTPUT_MISSING,
                 field="/outputs",
             )
-        return Artifact(
-            id=artifact_id(unit.id, file.name),
-            job_id=unit.job_id,
-            unit_id=unit.id,
-            kind=file.kind,
-            name=file.name,
-            size_bytes=file.size_bytes,
-            sha256=file.sha256,
-            key=key,
-            created_at=self._clock.now(),
-        )
+        return Output(file.name, file.kind, file.size_bytes, file.sha256)
 
 
 def _holding(worker: Worker, unit: Unit | None, lease: Lease) -> Unit:

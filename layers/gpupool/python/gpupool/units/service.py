@@ -7,7 +7,6 @@ from gpupool.clock import Clock
 from gpupool.dispatch.queue import Queue
 from gpupool.jobs.store import JobStore
 from gpupool.objects.store import ObjectStore
-from gpupool.transitions.store import Transitions
 from gpupool.units.cadence import Cadence
 from gpupool.units.claims import Claims
 from gpupool.units.heartbeats import Heartbeats
@@ -28,7 +27,6 @@ class Leases:
         units: UnitStore,
         jobs: JobStore,
         artifacts: ArtifactStore,
-        transitions: Transitions,
         objects: ObjectStore,
         queue: Queue,
         random_hex: Callable[[int], str],
@@ -41,7 +39,6 @@ class Leases:
         reports = Reports(
             units=units,
             inputs=inputs,
-            transitions=transitions,
             objects=objects,
             signing=signing,
             queue=queue,

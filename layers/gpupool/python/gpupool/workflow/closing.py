@@ -55,6 +55,7 @@ class Closing:
         now = self._clock.now()
         ended = apply_move(self._units, unit, lambda fresh: None if fresh.is_final else moves.cancelled(fresh, now=now))
         if ended.status in BROKEN:
+            self._settlement.list_outputs(ended)
             broke = (str(ended.finished_at), ended.id)
             return replace(walked, broke_first=min(broke, walked.broke_first or broke))
         if ended.status is not UnitStatus.COMPLETED:

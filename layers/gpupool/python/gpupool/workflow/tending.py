@@ -59,6 +59,7 @@ class Tending:
         fan_outs = seen.fan_outs
         unit = apply_move(self._units, unit, lambda fresh: moves.due(fresh, met=fan_outs, now=now))
         if unit.status in BROKEN and unit.failure is not None:
+            self._settlement.list_outputs(unit)
             self._jobs.note_failure(unit.job_id, unit.failure)
         return replace(seen, overdue=seen.overdue + overdue, under_way=seen.under_way + is_under_way(unit))
 
