@@ -76,6 +76,7 @@ class GpuPoolStack(Stack):
             table.let_read_together(
                 rooms.customer_api, rooms.node_api, *steps, rooms.advance_job, rooms.on_job_written, rooms.on_unit_written
             )
+        self.tables["progress"].let_put(rooms.customer_api)
         self.tables["progress"].let_update(rooms.tend_job, rooms.close_job, rooms.on_unit_written)
         units.let_read_and_write(rooms.node_api, *steps, rooms.on_unit_written, rooms.on_dead_letter)
         units.let_read(rooms.customer_api)

@@ -270,6 +270,13 @@ def test_a_job_that_paid_for_a_unit_since_it_was_read_is_not_ended(stores: Store
     assert stores.transitions.close(fresh, ending(job, JobStatus.CANCELLED, amount=30 - fresh.credits_spent))
 
 
+def test_a_unit_of_no_job_is_not_paid(stores: Stores) -> None:
+    job = stores.submitted()
+    with pytest.raises(StaleWrite):
+        paid(stores, ended(a_unit(0, id="nobody.00000", job_id="nobody")))
+    assert stores.ledger.balance(CUSTOMER_ID).held == job.quote.credits
+
+
 @pytest.mark.parametrize("paid_before", [0, 1])
 def test_an_ended_job_pays_for_nothing_more(stores: Stores, paid_before: int) -> None:
     job, other = stores.submitted(), stores.submitted(id="other")

@@ -39,7 +39,7 @@ EXPECTED: dict[str, Grants] = {
         "Table:keys/index/by_customer": {"dynamodb:Query"},
         "Table:uploads": READ_WRITE_DELETE | TOGETHER,
         "Table:jobs": READ_WRITE | TOGETHER,
-        "Table:progress": TOGETHER,
+        "Table:progress": TOGETHER | PUT,
         "Table:jobs/index/by_customer": {"dynamodb:Query"},
         "Table:jobs/index/by_customer_status": {"dynamodb:Query"},
         "Table:units": READ,

@@ -90,34 +90,37 @@ def end_write(table: str, job: Job, *, status: JobStatus, failure: Failure | Non
     }
 
 
+def open_count_write(table: str, job_id: str) -> dict[str, Any]:
+    """The put of a new job's counters: without them it pays for nothing."""
+    row = {"job_id": job_id, "units_completed": 0, "credits_spent": 0}
+    return {"TableName": table, "Item": to_item(row), "ConditionExpression": "attribute_not_exists(job_id)"}
+
+
 def count_write(table: str, job_id: str, *, credits: int) -> dict[str, Any]:
     """The update that counts one paid unit; refused when the job has ended, for its hold is gone."""
     return {
         "TableName": table,
         "Key": to_item({"job_id": job_id}),
         "UpdateExpression": "ADD units_completed :one, credits_spent :credits",
-        "ConditionExpression": "attribute_not_exists(ended_at)",
+        "ConditionExpression": "attribute_exists(job_id) AND attribute_not_exists(ended_at)",
         "ExpressionAttributeValues": to_item({":one": 1, ":credits": credits}),
     }
 
 
 def end_count_write(table: str, job: Job, *, at: datetime) -> dict[str, Any]:
     """The update after which nothing is counted; refused when the job has paid for a unit since ``job`` was read."""
-    condition, values = "attribute_not_exists(job_id)", {}
-    if job.units_completed:
-        condition = "units_completed = :completed AND credits_spent = :spent"
-        values = {":completed": job.units_completed, ":spent": job.credits_spent}
+    values = {":at": at.isoformat(), ":completed": job.units_completed, ":spent": job.credits_spent}
     return {
         "TableName": table,
         "Key": to_item({"job_id": job.id}),
         "UpdateExpression": "SET ended_at = :at",
-        "ConditionExpression": condition,
-        "ExpressionAttributeValues": to_item({":at": at.isoformat(), **values}),
+        "ConditionExpression": "units_completed = :completed AND credits_spent = :spent",
+        "ExpressionAttributeValues": to_item(values),
     }
 
 
 def _counted(job: Job, item: Item | None) -> Job:
-    """The job with the counters of its ``progress`` item; there is none before the first paid unit."""
+    """The job with the counters of its ``progress`` item."""
     row = from_item(item or {})
     return replace(job, units_completed=row.get("units_completed", 0), credits_spent=row.get("credits_spent", 0))
 

@@ -7,7 +7,7 @@ from gpupool.dynamo import cancellation_codes, error_code, read_together, to_ite
 from gpupool.errors import StaleWrite
 from gpupool.idempotency.dynamo import first_use_write, record_from
 from gpupool.idempotency.model import IdempotencyRecord
-from gpupool.jobs.dynamo import count_write, create_write, end_count_write, end_write
+from gpupool.jobs.dynamo import count_write, create_write, end_count_write, end_write, open_count_write
 from gpupool.jobs.model import Job
 from gpupool.ledger.dynamo import balance_write, entry_write
 from gpupool.ledger.model import Transfer
@@ -64,6 +64,7 @@ class DynamoTransitions:
     def submit(self, job: Job, *, hold: Transfer, admission: Admission, record: IdempotencyRecord | None) -> None:
         statements: list[tuple[Obstacle, Write]] = [
             (Obstacle.BUSY, {"Put": create_write(self._tables.jobs, job)}),
+            (Obstacle.BUSY, {"Put": open_count_write(self._tables.progress, job.id)}),
             (Obstacle.BUSY, {"Put": entry_write(self._tables.ledger, hold)}),
             (Obstacle.CREDIT_INSUFFICIENT, {"Update": balance_write(self._tables.ledger, hold)}),
             (Obstacle.QUOTA_FULL, {"Update": admit_write(self._tables.limits, admission)}),

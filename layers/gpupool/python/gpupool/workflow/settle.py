@@ -25,9 +25,9 @@ class Settlement:
         self._artifacts.put(artifacts_of(unit))
 
     def settle(self, unit: Unit) -> bool:
-        """Lists what a completed unit left and debits its credits unless that was done, which it answers. The transfer's id is the
-        unit's.
+        """Lists what a completed unit left, and debits its credits unless that was done, which it answers.
 
+        The transfer's id is the unit's.
         In this order, and before a dependent is opened: what is paid for is listed, and a dependent finds its needs' files.
         """
         self.list_outputs(unit)
