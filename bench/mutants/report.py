@@ -1,0 +1,124 @@
+"""``docs/mutants.md``: what was noticed, by what, and what was not."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bench.mutants.excluded import EXCLUDED, UNNOTICED, matches, reason_of
+from bench.mutants.run import Wanted, noticed_by
+from bench.mutants.sites import Mutant, mutants_of
+from bench.mutants.suite import Stage
+from bench.mutants.verdicts import Verdicts
+from bench.simulate.run import commit
+from local.layout import REPO_ROOT
+
+_PARTS = ("simulation", "contract", "faults")
+_HEAD = """# Mutants of the code that leases, pays and settles
+
+Written by `make mutants`; not to be edited. {day}, commit {commit}.
+
+A mutant is the program with one small mistake: a condition removed or turned round, also one that DynamoDB checks, a bound moved
+by one, a statement, a `raise` or a written field left out. The fault suite must notice it: the deterministic simulation
+(`bench/simulate`, the 105 worlds of `make test`), the contract tests of the stores (`tests/contract`) or the crash points
+(`tests/faults`). Unit tests do not count here. A mutant is counted for the first that notices it.
+
+**{noticed} of {run} mutants that were run were noticed: {score}.** {sample}
+
+"""
+_MADE = """
+## What is not made
+
+Annotations, decorators, docstrings, imports, texts of messages, and locks, which only threads could miss.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    path: str
+    made: int
+    run: int
+    by: Counter[str]
+    excluded: int
+
+    @property
+    def noticed(self) -> int:
+        return self.by.total()
+
+
+def write(wanted: Wanted, verdicts: Verdicts) -> None:
+    """Writes the report and says its sum on the terminal."""
+    rows, left = [], []
+    excluded: list[Mutant] = []
+    for path in wanted.paths:
+        mutants = list(mutants_of(path))
+        excluded += [each for each in mutants if reason_of(each) is not None]
+        mutants = [each for each in mutants if reason_of(each) is None]
+        tried = [each for each in mutants if any(verdicts.get(each, stage) is not None for stage in wanted.stages)]
+        found = {each: noticed_by(each, verdicts) for each in tried}
+        by = Counter(stage.counts_as for stage, _ in filter(None, found.values()))
+        left += [each for each, noticed in found.items() if noticed is None]
+        rows.append(_Row(path, len(mutants), len(tried), by, sum(1 for each in excluded if each.path == path)))
+    text = _head(rows) + _table(rows) + _survivors(left, wanted.stages, verdicts) + _exclusions(excluded) + _MADE
+    target = REPO_ROOT / "docs" / "mutants.md"
+    target.write_text(text)
+    run, noticed = sum(row.run for row in rows), sum(row.noticed for row in rows)
+    print(f"mutants          {noticed:,} of {run:,} noticed, {len(left)} left: {target.relative_to(REPO_ROOT)}")
+
+
+def _head(rows: list[_Row]) -> str:
+    made, run = sum(row.made for row in rows), sum(row.run for row in rows)
+    noticed = sum(row.noticed for row in rows)
+    sample = f"{made:,} can be made; all were run." if run == made else f"{made:,} can be made, {run:,} of them were run."
+    day = datetime.now(UTC).date().isoformat()
+    return _HEAD.format(
+        day=day, commit=commit(), noticed=f"{noticed:,}", run=f"{run:,}", score=_share(noticed, run), sample=sample
+    )
+
+
+def _table(rows: list[_Row]) -> str:
+    lines = ["| module | made | run | simulation | contract | faults | left | score |", "|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        parts = " | ".join(str(row.by[part]) for part in _PARTS)
+        lines.append(
+            f"| {row.path} | {row.made} | {row.run} | {parts} | {row.run - row.noticed} | {_share(row.noticed, row.run)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _survivors(left: Iterable[Mutant], stages: tuple[Stage, ...], verdicts: Verdicts) -> str:
+    lines = [
+        "",
+        "## What was not noticed",
+        "",
+        "Where a stage stands in the last column, the mutant was not yet shown to it.",
+        "",
+        "| where | mistake | why | not asked |",
+        "|---|---|---|---|",
+    ]
+    for mutant in sorted(left, key=lambda each: (each.path, each.line)):
+        why = next((each.reason for each in UNNOTICED if matches(each, mutant)), "not looked at yet")
+        asked = [stage.name for stage in stages if verdicts.get(mutant, stage) is None]
+        lines.append(f"| {mutant.path}:{mutant.line} | {_change(mutant)} | {why} | {'; '.join(asked)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _exclusions(excluded: list[Mutant]) -> str:
+    lines = ["", "## What is left out, and why", "", "| module | function | mistake | mutants | reason |", "|---|---|---|---|---|"]
+    for each in EXCLUDED:
+        count = sum(1 for mutant in excluded if matches(each, mutant))
+        change = f"`{_cell(each.change)}`" if each.change else "any"
+        lines.append(f"| {each.path} | {each.function or '(module)'} | {change} | {count} | {each.reason} |")
+    return "\n".join(lines) + "\n"
+
+
+def _change(mutant: Mutant) -> str:
+    return f"{mutant.operator}: `{_cell(mutant.before)}` → `{_cell(mutant.after)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("`", "'")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "–"

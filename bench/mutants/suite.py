@@ -1,0 +1,176 @@
+"""The fault suite, stage by stage, cheapest first. Each stage answers what it noticed, empty when it noticed nothing."""
+
+import hashlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from bench.mutants.sites import PACKAGE
+from local.layout import REPO_ROOT
+
+# Few worlds find most of what many find. The last of them are those that `make test` plays.
+_FIRST, _MORE, _REST = range(6), range(6, 24), range(24, 105)
+_CONTRACTS = (
+    "tests/contract/test_ledger_store.py",
+    "tests/contract/test_transitions_store.py",
+    "tests/contract/test_units_store.py",
+)
+_CRASHES = "tests/faults/test_crash_points.py"
+_UNDISTURBED = f"{_CRASHES}::test_an_undisturbed_run_ends_as_it_should"
+_DISTURBED = f"{_CRASHES}::test_whatever_goes_wrong_it_ends_as_it_should"
+_QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(REPO_ROOT))
+
+# Which functions of the package each part of a stage runs, as ``file:qualified name``.
+Reached = dict[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """``counts_as``: what of the fault suite it belongs to. ``parts`` are seeds or tests; ``notice`` runs some of them.
+
+    ``cpu_seconds``: who needs so many hangs.
+    """
+
+    name: str
+    counts_as: str
+    folders: tuple[str, ...]
+    notice: Callable[[tuple[str, ...]], str]
+    cpu_seconds: int
+
+    @property
+    def digest(self) -> str:
+        """Of the suite's own text: a verdict is about one suite."""
+        found = hashlib.sha256()
+        for folder in self.folders:
+            for path in sorted((REPO_ROOT / folder).rglob("*.py")):
+                found.update(path.read_bytes())
+        return found.hexdigest()[:12]
+
+
+def stages() -> tuple[Stage, ...]:
+    played, agreed, crashed = ("bench/simulate",), ("tests/contract",), ("tests/faults", "tests/cloud")
+    return (
+        Stage("simulation, 6 seeds", "simulation", played, partial(_simulate, _FIRST), 20),
+        Stage("contract", "contract", agreed, _run_tests, 120),
+        Stage("faults, undisturbed", "faults", crashed, _run_tests, 200),
+        Stage("simulation, 24 seeds", "simulation", played, partial(_simulate, _MORE), 40),
+        Stage("simulation, 105 seeds", "simulation", played, partial(_simulate, _REST), 150),
+        Stage("faults, every point", "faults", crashed, _crash_everywhere, 3_600),
+    )
+
+
+def reach() -> dict[str, Reached]:
+    """Plays and runs everything once, undisturbed, and notes what each part runs. Whatever fails then is no suite.
+
+    Whatever is loaded by it stays loaded, so that copies of this process start with it.
+    """
+    found: dict[str, Reached] = {}
+    for stage in stages()[:3]:
+        listener = _Listener()
+        if stage.counts_as == "simulation":
+            with _profiled() as seen:
+                noticed = stage.notice(())
+            found[stage.name] = {"": frozenset(seen)}
+        else:
+            arguments = _CONTRACTS if stage.counts_as == "contract" else (_UNDISTURBED,)
+            noticed = _pytest(arguments, listener)
+            found[stage.name] = listener.reached
+        if noticed:
+            raise SystemExit(f"without any mutant, {stage.name} fails: {noticed}")
+    return found
+
+
+def load() -> None:
+    """The same for who knows what is reached: one test of each kind."""
+    prepare()
+    stages()[0].notice(())
+    collected = _Listener()
+    _pytest(("--collect-only", *_CONTRACTS, _CRASHES), collected)
+    _run_tests((f"{_CONTRACTS[0]}::test_a_transfer_is_posted_once",))
+    _run_tests((f"{_UNDISTURBED}[one unit]",))
+
+
+def prepare() -> None:
+    logging.disable(logging.CRITICAL)
+    os.environ["FAULT_WORKERS"] = "1"
+
+
+def _simulate(seeds: range, _: tuple[str, ...]) -> str:
+    from bench.simulate.simulation import simulate  # noqa: PLC0415  anew, when the program was loaded anew
+
+    for seed in seeds:
+        failure = simulate(seed).failure
+        if failure is not None:
+            said = failure.found.strip().splitlines()
+            return f"seed {seed}: {failure.promise}: {said[-1] if said else ''}"
+    return ""
+
+
+def _run_tests(nodes: tuple[str, ...]) -> str:
+    return _pytest(("-x", *nodes), _Listener())
+
+
+def _crash_everywhere(_: tuple[str, ...]) -> str:
+    return _run_tests((_DISTURBED,))
+
+
+def _pytest(arguments: tuple[str, ...], listener: "_Listener") -> str:
+    rest = [str(REPO_ROOT / each) if ".py" in each else each for each in arguments]
+    code = pytest.main([*_QUIET, *rest], plugins=[listener])
+    if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return ""
+    return listener.noticed or f"pytest ended with {code}"
+
+
+class _Listener:
+    def __init__(self) -> None:
+        self.noticed = ""
+        self.reached: Reached = {}
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        with _profiled() as seen:
+            yield
+        self.reached[item.nodeid] = frozenset(seen)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self.noticed:
+            self.noticed = report.nodeid
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed and not self.noticed:
+            self.noticed = f"{report.nodeid} does not load"
+
+
+@contextmanager
+def _profiled() -> Iterator[set[str]]:
+    """Which functions of the package are called meanwhile."""
+    seen: set[Any] = set()
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            seen.add(frame.f_code)
+
+    names: set[str] = set()
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        yield names
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)  # type: ignore[arg-type]
+        home = f"{PACKAGE}/"
+        names |= {
+            f"{code.co_filename.removeprefix(home)}:{code.co_qualname.partition('.<locals>')[0]}"
+            for code in seen
+            if code.co_filename.startswith(home)
+        }

@@ -1,0 +1,25 @@
+"""The code whose every condition somebody relies on."""
+
+TARGETS: tuple[str, ...] = (
+    "ledger/decide.py",
+    "ledger/model.py",
+    "ledger/memory.py",
+    "ledger/dynamo.py",
+    "transitions/memory.py",
+    "transitions/dynamo.py",
+    "units/decide.py",
+    "units/claims.py",
+    "units/reports.py",
+    "units/heartbeats.py",
+    "units/cadence.py",
+    "units/memory.py",
+    "units/dynamo.py",
+    "units/edges.py",
+    "workflow/settle.py",
+    "workflow/closing.py",
+    "workflow/tending.py",
+    "workflow/decide.py",
+    "workflow/outbox.py",
+    "workflow/moves.py",
+    "planning/pricing.py",
+)
