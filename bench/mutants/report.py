@@ -104,7 +104,13 @@ def _survivors(left: Iterable[Mutant], stages: tuple[Stage, ...], verdicts: Verd
 
 
 def _exclusions(excluded: list[Mutant]) -> str:
-    lines = ["", "## What is left out, and why", "", "| module | function | mistake | mutants | reason |", "|---|---|---|---|---|"]
+    lines = [
+        "",
+        "## What is left out, and why",
+        "",
+        "| module | function | mistake | mutants | reason |",
+        "|---|---|---|---|---|",
+    ]
     for each in EXCLUDED:
         count = sum(1 for mutant in excluded if matches(each, mutant))
         change = f"`{_cell(each.change)}`" if each.change else "any"

@@ -105,7 +105,7 @@ def prepare() -> None:
 
 
 def _simulate(seeds: range, _: tuple[str, ...]) -> str:
-    from bench.simulate.simulation import simulate  # noqa: PLC0415  anew, when the program was loaded anew
+    from bench.simulate.simulation import simulate
 
     for seed in seeds:
         failure = simulate(seed).failure
