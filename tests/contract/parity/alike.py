@@ -24,7 +24,7 @@ from tests.contract.both import Cloud, DynamoStores, MemoryStores
 from tests.support.tables import create_tables
 
 # Set, it says how many sequences each player plays, other ones every time: a search that takes as long as it is given.
-_SEARCH = os.environ.get("PARITY_EXAMPLES")
+SEARCH = os.environ.get("PARITY_EXAMPLES")
 _REFUSALS = (StaleWrite, AlreadyExists, SubmitRefused, CoreError)
 _numbers = count(1)
 
@@ -252,7 +252,7 @@ def verbs(port: type) -> Iterable[str]:
 def play(player: type[Player], cloud: Cloud, *, examples: int, length: int, to_all_verbs: bool) -> None:
     """Plays sequences until two answers differ; with ``to_all_verbs`` each verb of the ports has to say something in one."""
     player.answered.clear()
-    how: dict[str, Any] = {"max_examples": int(_SEARCH)} if _SEARCH else {"max_examples": examples, "derandomize": True}
+    how: dict[str, Any] = {"max_examples": int(SEARCH)} if SEARCH else {"max_examples": examples, "derandomize": True}
 
     @settings(
         deadline=None,
