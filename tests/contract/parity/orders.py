@@ -16,6 +16,12 @@ from gpupool.world import World
 from tests.contract.both import MemoryStores, Stores
 from tests.contract.parity.alike import plain, told
 
+# Of a row's fields those that say what became of it.
+_TELLING = (
+    *("status", "version", "attempt", "open_needs", "started_at", "credits_spent", "live_jobs", "units_today"),
+    *("available", "held", "spent", "remaining", "resource_id"),
+)
+
 # What a thread has read, by name: later operations decide on it.
 Hand = dict[str, Any]
 
@@ -46,7 +52,7 @@ class Made:
         return self.operation.name.startswith("look")
 
     def __repr__(self) -> str:
-        return f"{self.operation.name} [{self.began}-{self.ended}] -> {self.answer}"
+        return f"{self.operation.name} [{self.began}-{self.ended}] -> {_in_short(self.answer)}"
 
 
 History = tuple[Made, ...]
@@ -68,6 +74,12 @@ def run(plans: Sequence[Sequence[Operation]], stores: Callable[[], Stores]) -> l
 
     with ThreadPoolExecutor(len(plans)) as threads:
         return list(threads.map(work, plans))
+
+
+def _in_short(answer: Any) -> Any:
+    if isinstance(answer, list) and len(answer) == 2 and isinstance(answer[1], dict):
+        return f"{answer[0]}({', '.join(f'{name}: {answer[1][name]}' for name in _TELLING if name in answer[1])})"
+    return answer
 
 
 @dataclass
