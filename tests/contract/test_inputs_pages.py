@@ -1,6 +1,5 @@
 """The inputs of a unit with many needs, over the tables in memory and in DynamoDB."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -9,7 +8,7 @@ from gpupool.objects.memory import MemoryObjectStore
 from gpupool.units.inputs import BARE_NEEDS_PER_PAGE, NEEDS_PER_PAGE, Inputs
 from gpupool.units.model import Unit
 from gpupool.wire.vocabulary import ArtifactKind, UnitRole
-from tests.contract.both import Stores, opened
+from tests.contract.both import Stores
 from tests.factories import a_unit, an_artifact, some_work
 
 
@@ -46,10 +45,9 @@ class Shelf:
         return a_unit(max(indexes) + 1, needs=indexes, work=work)
 
 
-@pytest.fixture(params=["memory", "dynamo"])
-def shelf(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
-    with opened(request.param, monkeypatch) as stores:
-        yield Shelf(stores)
+@pytest.fixture
+def shelf(stores: Stores) -> Shelf:
+    return Shelf(stores)
 
 
 @pytest.mark.parametrize("indexes", [(0,), (7,), (0, 1, 2), (3, 4), (0, 2, 3, 4, 9), (1, 3, 5)])

@@ -7,7 +7,7 @@ import pytest
 from gpupool.jobs.model import LIVE, JobStatus, Quote, QuoteLine
 from gpupool.ledger.model import debit
 from gpupool.transitions.store import Ending
-from tests.contract.both import Stores, a_submitted_job, opened
+from tests.contract.both import Stores, a_submitted_job
 from tests.factories import CUSTOMER_ID, NOW, a_unit
 
 LATER = NOW + timedelta(seconds=60)

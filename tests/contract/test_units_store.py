@@ -10,7 +10,7 @@ from gpupool.units.edges import first_open_needs, gates_of
 from gpupool.units.model import Failure, NodeFault, Unit, UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
 from gpupool.wire.units import Lease, Progress
-from tests.contract.both import Stores
+from tests.contract.both import DynamoStores, Stores
 from tests.factories import NOW, a_lease, a_unit, some_work
 from tests.support.work import JOB_ID
 
@@ -114,12 +114,13 @@ def test_a_write_over_another_version_is_refused(stores: Stores) -> None:
     assert stores.units.get(first.id) == first
 
 
-def test_a_row_that_no_table_can_hold_is_an_error_and_not_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_no_table_can_hold_is_an_error_and_not_another_try(stores: Stores) -> None:
+    if not isinstance(stores, DynamoStores):
+        return
     failure = Failure(FailureCode.SCRIPT_FAILED, Blame.USER, "x" * 500_000)
-    with opened("dynamo", monkeypatch) as stores:
-        stores.units.add_all((a_unit(),))
-        with pytest.raises(Exception, match=r"size|Size") as refused:
-            stores.units.replace(replace(a_unit(), failure=failure))
+    stores.units.add_all((a_unit(),))
+    with pytest.raises(Exception, match=r"size|Size") as refused:
+        stores.units.replace(replace(a_unit(), failure=failure))
     assert not isinstance(refused.value, StaleWrite)
 
 
