@@ -10,7 +10,7 @@ from tests.support.work import JOB_ID
 
 @pytest.fixture
 def tables() -> tuple[str, ...]:
-    return ("units", "artifacts")
+    return ("artifacts",)
 
 
 def shelve(stores: Stores, index: int, *names: str) -> None:

@@ -20,7 +20,7 @@ LATER = NOW + timedelta(seconds=60)
 
 @pytest.fixture
 def tables() -> tuple[str, ...]:
-    return ("units",)
+    return ("units", "gates")
 
 
 def running(**changes: object) -> Unit:

@@ -18,13 +18,13 @@ from gpupool.limits.decide import admit
 from gpupool.limits.model import Allowance, Bucket, Quota
 from gpupool.limits.store import LimitStore
 from gpupool.transitions.store import Ending, Transitions, Wanted
-from gpupool.units.model import Failure, Unit, UnitStatus
+from gpupool.units.model import Failure, Unit
 from gpupool.uploads.model import Upload, UploadKind, UploadStatus
 from gpupool.uploads.store import UploadStore
 from gpupool.wire.failures import Blame, FailureCode
 from tests.contract.both import Stores, a_submitted_job
 from tests.contract.parity.alike import Refused, StoresPlayer, all_pages, operation
-from tests.factories import CUSTOMER_ID, a_unit, an_artifact, an_upload
+from tests.factories import CUSTOMER_ID, a_unit, an_upload
 from tests.support.work import some_work
 
 CUSTOMERS = (CUSTOMER_ID, "another-customer")
@@ -51,7 +51,7 @@ class Jobs(StoresPlayer):
         "uploads": UploadStore,
         "transitions": Transitions,
     }
-    tables = ("jobs", "units", "artifacts", "ledger", "limits", "idempotency", "uploads")
+    tables = ("jobs", "progress", "ledger", "limits", "idempotency", "uploads")
 
     def __init__(self, *sides: Stores) -> None:
         super().__init__(*sides)
@@ -79,7 +79,7 @@ class Jobs(StoresPlayer):
                 side.limits.quota(customer),
                 [side.idempotency.get(f"{customer}#{key}") for key in KEYS],
             ]
-        return found + [(side.units.all_of(job), side.artifacts.page(job, limit=10, key=None).items) for job in JOBS]
+        return [*found, side.jobs.watched(limit=10)]
 
     @operation(seconds=gaps)
     def time_passes(self, seconds: float) -> None:
@@ -199,15 +199,6 @@ class Jobs(StoresPlayer):
         if not isinstance(answer, Refused):
             self.jobs.append(job)
 
-    @operation(job_id=job_ids, index=st.integers(0, 1), ended=st.booleans())
-    def finish_unit(self, job_id: str, index: int, ended: bool) -> None:
-        unit = self.unit(job_id, index)
-        self.both(lambda side: side.units.add_all((unit,)))
-        now: Unit = self.both(lambda side: side.units.get(unit.id))
-        artifacts = (an_artifact("model", unit_id=unit.id),)
-        done = replace(now if ended else unit, status=UnitStatus.COMPLETED, credits=4)
-        self.both(lambda side: side.transitions.finish_unit(done, artifacts))
-
     @operation(often=2, back=st.integers(0, 4), index=st.integers(0, 2), amount=st.sampled_from([1, 1, 4, 31]))
     def settle(self, back: int, index: int, amount: int) -> None:
         job = self.job(back)
@@ -245,6 +236,30 @@ class Jobs(StoresPlayer):
     @operation(job_id=job_ids, token=st.sampled_from(["a", "b"]), entered=st.integers(0, 3))
     def park(self, job_id: str, token: str, entered: int) -> None:
         self.both(lambda side: side.jobs.park(job_id, task_token=token, entered=f"{entered:05d}"))
+
+    @operation(job_id=job_ids, note=st.sampled_from(["fan out", "fan out", "fanned out", "failure"]), index=st.integers(0, 2))
+    def note(self, job_id: str, note: str, index: int) -> None:
+        if note == "fan out":
+            self.both(lambda side: side.jobs.note_fan_out(job_id, index))
+        elif note == "fanned out":
+            self.both(lambda side: side.jobs.fanned_out(job_id, frozenset({index, 1})))
+        else:
+            self.both(lambda side: side.jobs.note_failure(job_id, replace(FAILURE, attempt=index)))
+
+    @operation(job_id=job_ids, generation=st.integers(0, 3))
+    def hand_over(self, job_id: str, generation: int) -> None:
+        self.both(lambda side: side.jobs.hand_over(job_id, generation=generation))
+
+    @operation(job_id=job_ids, sure=st.integers(0, 2))
+    def begin_closing(self, job_id: str, sure: int) -> None:
+        """Seldom: nothing begins after it."""
+        if sure == 0:
+            self.both(lambda side: side.jobs.begin_closing(job_id))
+
+    @operation(job_id=job_ids, limit=st.integers(1, 3))
+    def watch(self, job_id: str, limit: int) -> None:
+        self.both(lambda side: side.jobs.watched(limit=limit))
+        self.both(lambda side: side.jobs.unwatch(job_id))
 
     @operation(job_id=job_ids)
     def request_cancel(self, job_id: str) -> None:

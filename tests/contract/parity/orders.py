@@ -5,9 +5,10 @@ The order may not contradict time: what ended before another began comes before 
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -28,10 +29,12 @@ Hand = dict[str, Any]
 
 @dataclass(frozen=True)
 class Operation:
-    """``act`` gets the stores and the hand of its thread."""
+    """``act`` gets the stores and the hand of its thread. ``besides`` is what the port allows an adapter to do instead, on the
+    twin in memory, which never does."""
 
     name: str
     act: Callable[[Stores, Hand], Any]
+    besides: tuple[Callable[[Any, Hand], Any], ...] = ()
 
     def __repr__(self) -> str:
         return self.name
@@ -101,12 +104,12 @@ def explained(histories: Sequence[History], *, world: World, clock: FixedClock, 
                 return state.order
             continue
         for thread in _possible(histories, state.done):
-            following = _made(histories[thread][state.done[thread]], thread, state, clock)
-            # The hands follow from the answers, which are given.
-            mark = following and (following.done, repr(plain(_rows(following.world))))
-            if following and mark not in seen:
-                seen.add(mark)
-                waiting.append(following)
+            for following in _made(histories[thread][state.done[thread]], thread, state, clock):
+                # The hands follow from the answers, which are given.
+                mark = following.done, repr(plain(_rows(following.world)))
+                if mark not in seen:
+                    seen.add(mark)
+                    waiting.append(following)
     return None
 
 
@@ -117,14 +120,14 @@ def _possible(histories: Sequence[History], done: tuple[int, ...]) -> list[int]:
     return [at for at, made in following.items() if made.began <= first_end]
 
 
-def _made(made: Made, thread: int, state: _State, clock: FixedClock) -> _State | None:
-    """The state after the operation, None when it would have got another answer here."""
-    world, hands = _copied(state.world), [dict(hand) for hand in state.hands]
-    answer = told(lambda: made.operation.act(MemoryStores(world, clock), hands[thread]))
-    if plain(answer) != made.answer:
-        return None
-    done = tuple(at + (number == thread) for number, at in enumerate(state.done))
-    return _State(world, hands, done, (*state.order, made.operation.name))
+def _made(made: Made, thread: int, state: _State, clock: FixedClock) -> Iterator[_State]:
+    """The states after the operation; none when it would have got another answer here."""
+    for act in (made.operation.act, *made.operation.besides):
+        world, hands = _copied(state.world), [dict(hand) for hand in state.hands]
+        answer = told(partial(act, MemoryStores(world, clock), hands[thread]))
+        if plain(answer) == made.answer:
+            done = tuple(at + (number == thread) for number, at in enumerate(state.done))
+            yield _State(world, hands, done, (*state.order, made.operation.name))
 
 
 def _rows(world: World) -> dict[str, Any]:
@@ -134,6 +137,10 @@ def _rows(world: World) -> dict[str, Any]:
 def _copied(world: World) -> World:
     """Rows are immutable; the dictionaries that hold them are not."""
     rows = _rows(world)
-    for name, table in rows.items():
-        rows[name] = {key: dict(row) if isinstance(row, dict) else row for key, row in table.items()}
-    return World(**rows)
+    return World(**{name: _copy(table) for name, table in rows.items()})
+
+
+def _copy(table: Any) -> Any:
+    if isinstance(table, set):
+        return set(table)
+    return {key: _copy(row) for key, row in table.items()} if isinstance(table, dict) else table

@@ -18,11 +18,11 @@ from gpupool.transitions.store import Ending
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.uploads.model import UploadKind
 from gpupool.wire.units import Lease, Progress
-from tests.contract.both import Stores, a_submitted_job
+from tests.contract.both import MemoryStores, Stores, a_submitted_job
 from tests.contract.parity.alike import plain
 from tests.contract.parity.jobs import added_up
 from tests.contract.parity.orders import Hand, History, Operation
-from tests.factories import CUSTOMER_ID, NOW, a_grant, a_lease, a_unit, an_artifact, an_upload
+from tests.factories import CUSTOMER_ID, NOW, a_grant, a_lease, a_unit, an_upload
 from tests.support.work import JOB_ID
 
 LATER = NOW + timedelta(seconds=60)
@@ -31,7 +31,7 @@ LATER = NOW + timedelta(seconds=60)
 class Claims:
     """Three units, of which one waits for two others, and one is at work."""
 
-    tables = ("units", "artifacts")
+    tables = ("units",)
     units = tuple(unit_id(JOB_ID, index) for index in range(3))
 
     @staticmethod
@@ -42,7 +42,7 @@ class Claims:
 
     @staticmethod
     def read(stores: Stores) -> Any:
-        return stores.units.all_of(JOB_ID), stores.artifacts.page(JOB_ID, limit=50, key=None).items
+        return stores.units.all_of(JOB_ID)
 
     @staticmethod
     def operations(thread: int) -> st.SearchStrategy[Operation]:
@@ -51,7 +51,7 @@ class Claims:
             units.map(_look),
             units.map(lambda which: _write(which, f"claim by {thread}", _claimed(f"token of {thread}"))),
             units.map(lambda which: _write(which, "cancel", {"status": UnitStatus.CANCELLED, "lease": None})),
-            units.map(lambda which: _finish(which, thread)),
+            units.map(lambda which: _write(which, f"complete by {thread}", _completed(thread))),
             st.builds(_renew, units, st.sampled_from(["token-1", f"token of {thread}"]), st.just(thread)),
             st.builds(_open, units, st.sampled_from([7, 8])),
         )
@@ -66,6 +66,10 @@ class Claims:
 
 def _claimed(token: str) -> dict[str, Any]:
     return {"status": UnitStatus.RUNNING, "attempt": 1, "lease": a_lease(token=token, deadline=LATER)}
+
+
+def _completed(thread: int) -> dict[str, Any]:
+    return {"status": UnitStatus.COMPLETED, "lease": None, "completed_by": f"{thread}"}
 
 
 def _look(which: str) -> Operation:
@@ -88,14 +92,6 @@ def _write(which: str, what: str, changes: dict[str, Any]) -> Operation:
     return Operation(f"{what} over {which[-1]}", act)
 
 
-def _finish(which: str, thread: int) -> Operation:
-    def act(stores: Stores, hand: Hand) -> Unit:
-        done = replace(_held(stores, hand, which), status=UnitStatus.COMPLETED, lease=None, completed_by=f"{thread}")
-        return stores.transitions.finish_unit(done, (an_artifact(f"of {thread}", unit_id=which),))
-
-    return Operation(f"finish by {thread} over {which[-1]}", act)
-
-
 def _renew(which: str, token: str, thread: int) -> Operation:
     def act(stores: Stores, hand: Hand) -> Unit | None:
         expires, progress = NOW + timedelta(seconds=50 + thread * 20), Progress(stage=f"{thread}")
@@ -106,13 +102,21 @@ def _renew(which: str, token: str, thread: int) -> Operation:
 
 
 def _open(which: str, need: int) -> Operation:
-    return Operation(f"open {need} of {which[-1]}", lambda stores, hand: stores.units.open_edge(which, need=need))
+    def act(stores: Stores, hand: Hand) -> Unit:
+        return stores.units.open_edge(which, need=need, now=NOW)
+
+    def takes_out(stores: MemoryStores, hand: Hand) -> Unit:
+        """While another need is taken out, it is not the last one; who asks looks whether the unit waits for nothing now."""
+        unit = stores.world.units[JOB_ID][which]
+        return stores.units.write(replace(unit, open_needs=unit.open_needs - {need}, version=unit.version + 1))
+
+    return Operation(f"open {need} of {which[-1]}", act, (takes_out,))
 
 
 class Money:
     """A customer with a running job of two units, credits for one more and a half, and a quota of two jobs."""
 
-    tables = ("jobs", "units", "artifacts", "ledger", "limits", "idempotency", "uploads")
+    tables = ("jobs", "progress", "ledger", "limits", "idempotency", "uploads")
     job = "job-0"
     allowance = Allowance(live_jobs=2, units_per_day=3)
     bucket = Bucket("two", 2, 60)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gpupool.artifacts.store import ArtifactStore
 from gpupool.ids import unit_id
+from gpupool.units.edges import gate_of, gates_of
 from gpupool.units.model import Failure, NodeFault, Output, Unit, UnitStatus
 from gpupool.units.store import UnitStore
 from gpupool.wire.failures import Blame, FailureCode
@@ -39,13 +40,16 @@ failures = st.builds(
     exit_code=st.one_of(st.none(), st.integers(-9, 2)),
     log_tail=st.text(max_size=5),
 )
+indexes = st.lists(st.integers(0, 40), unique=True, max_size=6).map(sorted).map(tuple)
 changes = st.fixed_dictionaries(
     {},
     optional={
         "status": st.sampled_from(UnitStatus),
         "attempt": st.integers(0, 2),
         "lease": st.one_of(st.none(), leases),
-        "open_needs": st.frozensets(st.integers(0, 3)),
+        "open_needs": st.frozensets(st.integers(0, 3), max_size=2),
+        "needs": indexes,
+        "gathered_by": indexes,
         "progress_fraction": st.one_of(st.none(), st.sampled_from([0.0, 0.25, 1.0])),
         "metrics": st.dictionaries(st.text(min_size=1, max_size=3), numbers, max_size=2),
         "runtime_seconds": st.one_of(st.none(), numbers),
@@ -79,12 +83,15 @@ def units(draw: st.DrawFn) -> Unit:
 
 class Units(StoresPlayer):
     ports = {"units": UnitStore, "artifacts": ArtifactStore}
-    tables = ("units", "artifacts")
+    tables = ("units", "gates", "artifacts")
 
     def __init__(self, *sides: Stores) -> None:
         super().__init__(*sides)
         # What was read or written, however long ago: whoever decides on an old one has to be refused.
         self.held: list[Unit] = []
+        # The gates that are there, and the needs behind them.
+        self.gated: set[tuple[str, int]] = set()
+        self.gates: list[tuple[str, int]] = []
 
     def begin(self, kind: int) -> None:
         """Most sequences begin with units, and half of these with one that is at work."""
@@ -146,25 +153,49 @@ class Units(StoresPlayer):
         progress = Progress(stage="running", **told)
         self.keep(self.both(lambda side: side.units.renew(unit.id, progress=progress, **of)))
 
-    @operation(which=st.sampled_from(IDS), need=st.integers(0, 3))
-    def open_edge(self, which: str, need: int) -> None:
+    @operation(often=2, which=st.sampled_from(IDS), need=st.integers(0, 3), after=seconds)
+    def open_edge(self, which: str, need: int, after: float) -> None:
+        """Of a unit that is there: edges lead to no other."""
         if self.sides[0].units.get(which) is not None:
-            self.keep(self.both(lambda side: side.units.open_edge(which, need=need)))
+            now = NOW + timedelta(seconds=after)
+            self.keep(self.both(lambda side: side.units.open_edge(which, need=need, now=now)))
 
-    @operation(needs="held", back=st.integers(0, 3), changes=changes, names=st.sets(st.sampled_from(["a", "b", "c"])))
-    def finish(self, back: int, changes: dict[str, Any], names: set[str]) -> None:
-        unit = replace(self.held[-1 - back % len(self.held)], **changes)
-        artifacts = tuple(an_artifact(name, unit_id=unit.id, size_bytes=len(names)) for name in sorted(names))
-        self.keep(self.both(lambda side: side.transitions.finish_unit(unit, artifacts)))
+    @operation(
+        which=st.sampled_from(IDS), needs=st.lists(st.integers(0, 300), min_size=9, max_size=12, unique=True).map(sorted)
+    )
+    def add_gates(self, which: str, needs: list[int]) -> None:
+        gates = gates_of(which, tuple(needs))
+        self.both(lambda side: side.units.add_gates(gates))
+        self.gates += [(which, need) for need in needs if (which, gate_of(need)) not in self.gated]
+        self.gated |= {(gate.unit_id, gate.number) for gate in gates}
+
+    @operation(often=3, needs="gates", at=anything)
+    def open_gate(self, at: int) -> None:
+        """One of the needs behind a gate that is there, again and again."""
+        which, need = self.gates[at % len(self.gates)]
+        self.both(lambda side: side.units.open_gate(which, need=need))
+
+    @operation(which=st.sampled_from(IDS), names=st.sets(st.sampled_from(["a", "b", "c"]), max_size=3), size=st.integers(0, 9))
+    def put_artifacts(self, which: str, names: set[str], size: int) -> None:
+        artifacts = tuple(an_artifact(name, unit_id=which, size_bytes=size) for name in sorted(names))
+        self.both(lambda side: side.artifacts.put(artifacts))
 
     @operation(job=st.sampled_from(JOBS), limit=st.integers(1, 4), start=st.booleans())
     def page(self, job: str, limit: int, start: bool) -> None:
         self.both(lambda side: side.units.all_of(job))
         self.turn(f"units of {job}", lambda side, key: side.units.page(job, limit=limit, key=key), start=start)
 
-    @operation(which=st.sampled_from(IDS), name=st.sampled_from(["a", "b"]), limit=st.integers(1, 4), start=st.booleans())
-    def artifacts(self, which: str, name: str, limit: int, start: bool) -> None:
+    @operation(
+        which=st.sampled_from(IDS),
+        upto=st.sampled_from([0, 0, 1, 10]),
+        name=st.sampled_from(["a", "b"]),
+        limit=st.integers(1, 4),
+        start=st.booleans(),
+    )
+    def artifacts(self, which: str, upto: int, name: str, limit: int, start: bool) -> None:
         job = which.rpartition(".")[0]
+        last = max(which, unit_id(job, upto))
+        self.both(lambda side: side.artifacts.of_units(which, last))
         self.both(lambda side: side.artifacts.get(job, f"{which}.{name}"))
         self.both(lambda side: side.artifacts.of_unit(which))
         self.turn(f"artifacts of {job}", lambda side, key: side.artifacts.page(job, limit=limit, key=key), start=start)
