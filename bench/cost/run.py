@@ -65,9 +65,7 @@ def print_idle(counted: Counted) -> dict[str, float]:
     print("\na thousand idle machines, a day: " + ", ".join(f"{name} ${cost:.2f}" for name, cost in dollars.items()))
     beats = len(counted.heartbeats)
     chunks = beats * Usage.of(Item.S3_PUT).dollars() * _MILLION
-    print(
-        f"a script that prints all the time adds a log chunk to each of {beats} heartbeats: ${chunks:.0f} of S3 per million units"
-    )
+    print(f"steady printing adds a log chunk to each of {beats} heartbeats: ${chunks:.0f} of S3 per million units")
     return dollars
 
 
