@@ -1,4 +1,4 @@
-"""What a running unit's row weighs: beyond a kilobyte, every claim, heartbeat and report costs twice as much."""
+"""What a running unit's row weighs: beyond a kilobyte, every claim and heartbeat costs twice as much."""
 
 from dataclasses import replace
 
@@ -8,9 +8,7 @@ from gpupool.planning.to_units import units_of
 from gpupool.units import decide
 from gpupool.units.decide import Terms
 from gpupool.units.dynamo import unit_item
-from gpupool.units.model import Output, Unit, Worker
-from gpupool.wire.units import Lease
-from gpupool.wire.vocabulary import ArtifactKind
+from gpupool.units.model import Unit, Worker
 from tests.factories import NOW, a_doorway, a_job, a_manifest
 
 ONE_WRITE = 1_024
@@ -52,13 +50,3 @@ def running() -> Unit:
 
 def test_every_write_of_a_running_unit_costs_one_write() -> None:
     assert item_bytes(unit_item(running())) <= ONE_WRITE
-
-
-def test_the_write_that_ends_it_costs_one_write_too() -> None:
-    unit = running()
-    lease = Lease(attempt=1, lease_token="0" * 32)
-    done = decide.completed(unit, lease=lease, metrics=unit.metrics, runtime_seconds=1234.567, credits=12, now=NOW)
-    left = (("model.tar.gz", ArtifactKind.MODEL), ("metrics.jsonl", ArtifactKind.METRICS), ("log.txt", ArtifactKind.LOGS))
-    done = replace(done, peak_memory_mb=1234, outputs=tuple(Output(name, kind) for name, kind in left))
-
-    assert item_bytes(unit_item(done)) <= ONE_WRITE
