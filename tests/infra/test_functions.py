@@ -87,7 +87,7 @@ def test_the_environment_holds_only_settings_and_is_enough(
 
 def test_the_laptop_leases_are_short(local: Synthesised, prod: Synthesised) -> None:
     assert _times(local) == ("8", "2")
-    assert _times(prod) == ("60", "15")
+    assert _times(prod) == ("105", "45")
 
 
 def test_apis_answer_before_the_gateway_gives_up(prod: Synthesised) -> None:

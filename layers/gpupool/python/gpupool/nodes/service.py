@@ -126,7 +126,8 @@ class Nodes:
         """Notes that the machine lives, whether it takes work, and when it last reached its queues; every few minutes, because
         a write costs as much as the call."""
         now = self._clock.now()
-        if node.draining is heartbeat.draining and now - node.last_seen_at < _SEEN_LATELY:
+        nothing_new = node.draining is heartbeat.draining and (node.last_poll_ok_at or heartbeat.last_poll_ok_at is None)
+        if nothing_new and now - node.last_seen_at < _SEEN_LATELY:
             return
         sighting = Sighting(now, draining=heartbeat.draining, last_poll_ok_at=heartbeat.last_poll_ok_at)
         self._store.seen(node.id, sighting)
