@@ -8,7 +8,7 @@ PYTEST_WORKERS ?= 2
 export PYTHONPATH := .:layers/gpupool/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup sandbox up down demo node customer test check fast-tests test-faults stack-tests sandbox-tests bench lock openapi newman clean
+.PHONY: help setup sandbox up down demo node customer test check fast-tests test-faults stack-tests sandbox-tests bench mutants lock openapi newman clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ sandbox-tests: setup ## Isolation and escape attempts
 
 bench: setup ## Ratios measured side by side
 	@$(BIN)/python -m bench
+
+mutants: $(STAMP) ## Small mistakes in the code that leases, pays and settles: what the fault suite notices (hours)
+	@$(BIN)/python -m bench.mutants
 
 lock: $(STAMP) ## Write the locks again
 	@sh requirements/lock.sh $(BIN)

@@ -65,7 +65,7 @@ class _Finder(MetaPathFinder):
         self._module = module
         self._program = program
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None, /) -> ModuleSpec | None:
         if fullname != self._module:
             return None
         file = self._program.co_filename
@@ -77,5 +77,5 @@ class _Loader(SourceFileLoader):
         super().__init__(fullname, path)
         self._program = program
 
-    def get_code(self, fullname: str) -> CodeType:
+    def get_code(self, _fullname: str) -> CodeType:
         return self._program

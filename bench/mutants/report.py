@@ -18,8 +18,8 @@ _HEAD = """# Mutants of the code that leases, pays and settles
 
 Written by `make mutants`; not to be edited. {day}, commit {commit}.
 
-A mutant is the program with one small mistake: a condition removed or turned round, also one that DynamoDB checks, a bound moved
-by one, a statement, a `raise` or a written field left out. The fault suite must notice it: the deterministic simulation
+A mutant is the program with one small mistake: a condition removed or turned round, also one that DynamoDB checks, a bound
+moved by one, a statement, a `raise` or a written field left out. The fault suite must notice it: the deterministic simulation
 (`bench/simulate`, the 105 worlds of `make test`), the contract tests of the stores (`tests/contract`) or the crash points
 (`tests/faults`). Unit tests do not count here. A mutant is counted for the first that notices it.
 
@@ -127,4 +127,4 @@ def _cell(text: str) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "–"
+    return f"{100 * part / whole:.1f} %" if whole else "none"

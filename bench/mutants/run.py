@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -20,7 +20,6 @@ from local.layout import DEFAULT_LAYOUT
 
 SEED = 4
 _TELLING = frozenset({"condition removed", "condition negated", "bound moved", "negation"})
-_WITHOUT_PARTS = ("simulation, 24 seeds", "simulation, 105 seeds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +44,13 @@ def chosen(wanted: Wanted) -> list[Mutant]:
 def run(wanted: Wanted, verdicts: Verdicts) -> None:
     """Stage after stage, so that what a short run has no time for are the dear stages."""
     suite.prepare()
-    reached = _reached()
-    functions = live_functions()
     until = time.monotonic() + 60 * wanted.minutes
     mutants = chosen(wanted)
     for stage in wanted.stages:
         left = [each for each in mutants if verdicts.get(each, stage) is None and not _is_noticed(each, verdicts)]
-        _ask(stage, left, reached, functions, verdicts, until)
+        if left and time.monotonic() < until:
+            reached = _reached(stage)
+            _ask(stage, left, partial(_try, stage, reached, live_functions()), verdicts, until)
 
 
 def noticed_by(mutant: Mutant, verdicts: Verdicts) -> tuple[Stage, str] | None:
@@ -69,8 +68,7 @@ def _is_noticed(mutant: Mutant, verdicts: Verdicts) -> bool:
 def _ask(
     stage: Stage,
     mutants: list[Mutant],
-    reached: dict[str, Reached],
-    functions: Functions,
+    judge: Callable[[Mutant], Verdict],
     verdicts: Verdicts,
     until: float,
 ) -> None:
@@ -88,29 +86,27 @@ def _ask(
         for mutant in mutants:
             if time.monotonic() > until:
                 return
-            verdict = _try(stage, mutant, reached, functions)
+            verdict = judge(mutant)
             verdicts.add(mutant, stage, verdict)
             noticed += bool(verdict.noticed)
             progress.update(task, advance=1, noticed=noticed, at=f"{mutant.path}:{mutant.line}")
 
 
-def _try(stage: Stage, mutant: Mutant, reached: dict[str, Reached], functions: Functions) -> Verdict:
+def _try(stage: Stage, reached: Reached, functions: Functions, mutant: Mutant) -> Verdict:
     parts = _parts(stage, mutant, reached)
     if parts is None:
         return Verdict("", 0.0)
     return in_a_copy(partial(install, mutant, functions), partial(stage.notice, parts), cpu_seconds=stage.cpu_seconds)
 
 
-def _parts(stage: Stage, mutant: Mutant, reached: dict[str, Reached]) -> tuple[str, ...] | None:
+def _parts(stage: Stage, mutant: Mutant, reached: Reached) -> tuple[str, ...] | None:
     """The parts of a stage that run the mutated function; None when none does, and nothing can be noticed."""
-    known = reached.get(stage.name)
-    if stage.name in _WITHOUT_PARTS:
-        # What six seeds never run, a hundred may.
-        return None if mutant.path.endswith("/dynamo.py") else ()
-    if known is None:
-        return ()
+    if stage.counts_as == "simulation" and mutant.path.endswith("/dynamo.py"):
+        return None  # it plays over the tables in memory
+    if not reached:
+        return ()  # what the first seeds never run, a hundred may
     mine = f"{mutant.path}:{mutant.function}"
-    parts = tuple(part for part, functions in known.items() if _runs(mutant, mine, functions))
+    parts = tuple(part for part, functions in reached.items() if _runs(mutant, mine, functions))
     return parts or None
 
 
@@ -120,18 +116,14 @@ def _runs(mutant: Mutant, mine: str, functions: Iterable[str]) -> bool:
     return any(each.startswith(f"{mutant.path}:") for each in functions)
 
 
-def _reached() -> dict[str, Reached]:
-    path = DEFAULT_LAYOUT.home / "mutants" / "reached.json"
-    about = "|".join(stage.digest for stage in suite.stages())
+def _reached(stage: Stage) -> Reached:
+    """What each part of a stage runs; kept, because to find out is as dear as to run all of it."""
+    path = DEFAULT_LAYOUT.home / "mutants" / f"reached by {stage.name}, {stage.digest}.json"
     if path.exists():
-        kept = json.loads(path.read_text())
-        if kept["about"] == about:
-            suite.load()
-            return {
-                stage: {part: frozenset(names) for part, names in parts.items()} for stage, parts in kept["reached"].items()
-            }
-    found = suite.reach()
+        suite.load(stage)
+        return {part: frozenset(names) for part, names in json.loads(path.read_text()).items()}
+    suite.load(stage)
+    found = suite.reach(stage)
     path.parent.mkdir(parents=True, exist_ok=True)
-    plain = {stage: {part: sorted(names) for part, names in parts.items()} for stage, parts in found.items()}
-    path.write_text(json.dumps({"about": about, "reached": plain}))
+    path.write_text(json.dumps({part: sorted(names) for part, names in found.items()}))
     return found

@@ -17,8 +17,9 @@ import pytest
 from bench.mutants.sites import PACKAGE
 from local.layout import REPO_ROOT
 
-# Few worlds find most of what many find. The last of them are those that `make test` plays.
-_FIRST, _MORE, _REST = range(6), range(6, 24), range(24, 105)
+# Few small worlds find most of what many find. All of them together are those that `make test` plays.
+_FIRST, _MORE, _REST = range(6), range(24), range(24, 105)
+_SMALL, _WHOLE = 30, 100
 _CONTRACTS = (
     "tests/contract/test_ledger_store.py",
     "tests/contract/test_transitions_store.py",
@@ -27,6 +28,7 @@ _CONTRACTS = (
 _CRASHES = "tests/faults/test_crash_points.py"
 _UNDISTURBED = f"{_CRASHES}::test_an_undisturbed_run_ends_as_it_should"
 _DISTURBED = f"{_CRASHES}::test_whatever_goes_wrong_it_ends_as_it_should"
+_PARTED = {"contract": _CONTRACTS, "faults, undisturbed": (_UNDISTURBED,)}
 _QUIET = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(REPO_ROOT))
 
 # Which functions of the package each part of a stage runs, as ``file:qualified name``.
@@ -59,44 +61,43 @@ class Stage:
 def stages() -> tuple[Stage, ...]:
     played, agreed, crashed = ("bench/simulate",), ("tests/contract",), ("tests/faults", "tests/cloud")
     return (
-        Stage("simulation, 6 seeds", "simulation", played, partial(_simulate, _FIRST), 20),
+        Stage("simulation, 6 small seeds", "simulation", played, partial(_simulate, _FIRST, _SMALL), 20),
         Stage("contract", "contract", agreed, _run_tests, 120),
         Stage("faults, undisturbed", "faults", crashed, _run_tests, 200),
-        Stage("simulation, 24 seeds", "simulation", played, partial(_simulate, _MORE), 40),
-        Stage("simulation, 105 seeds", "simulation", played, partial(_simulate, _REST), 150),
+        Stage("simulation, 24 seeds", "simulation", played, partial(_simulate, _MORE, _WHOLE), 40),
+        Stage("simulation, 105 seeds", "simulation", played, partial(_simulate, _REST, _WHOLE), 150),
         Stage("faults, every point", "faults", crashed, _crash_everywhere, 3_600),
     )
 
 
-def reach() -> dict[str, Reached]:
-    """Plays and runs everything once, undisturbed, and notes what each part runs. Whatever fails then is no suite.
+def reach(stage: Stage) -> Reached:
+    """Runs a stage once, undisturbed, and notes what each part of it runs. What fails then is no suite.
 
-    Whatever is loaded by it stays loaded, so that copies of this process start with it.
+    Empty for a stage that is asked about whatever an earlier one let pass.
     """
-    found: dict[str, Reached] = {}
-    for stage in stages()[:3]:
-        listener = _Listener()
-        if stage.counts_as == "simulation":
-            with _profiled() as seen:
-                noticed = stage.notice(())
-            found[stage.name] = {"": frozenset(seen)}
-        else:
-            arguments = _CONTRACTS if stage.counts_as == "contract" else (_UNDISTURBED,)
-            noticed = _pytest(arguments, listener)
-            found[stage.name] = listener.reached
-        if noticed:
-            raise SystemExit(f"without any mutant, {stage.name} fails: {noticed}")
-    return found
+    listener = _Listener()
+    if stage.name == "simulation, 6 small seeds":
+        with _profiled() as seen:
+            noticed = stage.notice(())
+        listener.reached[""] = frozenset(seen)
+    elif stage.name in _PARTED:
+        noticed = _pytest(_PARTED[stage.name], listener)
+    else:
+        return {}
+    if noticed:
+        raise SystemExit(f"without any mutant, {stage.name} fails: {noticed}")
+    return listener.reached
 
 
-def load() -> None:
-    """The same for who knows what is reached: one test of each kind."""
-    prepare()
-    stages()[0].notice(())
-    collected = _Listener()
-    _pytest(("--collect-only", *_CONTRACTS, _CRASHES), collected)
-    _run_tests((f"{_CONTRACTS[0]}::test_a_transfer_is_posted_once",))
-    _run_tests((f"{_UNDISTURBED}[one unit]",))
+def load(stage: Stage) -> None:
+    """Loads what a stage loads, so that copies of this process start with it."""
+    if stage.counts_as == "contract":
+        _pytest(("--collect-only", *_CONTRACTS), _Listener())
+        _run_tests((f"{_CONTRACTS[0]}::test_a_transfer_is_posted_once",))
+    elif stage.counts_as == "faults":
+        _run_tests((f"{_UNDISTURBED}[one unit]",))
+    else:
+        _simulate(range(1), _SMALL, ())
 
 
 def prepare() -> None:
@@ -104,11 +105,11 @@ def prepare() -> None:
     os.environ["FAULT_WORKERS"] = "1"
 
 
-def _simulate(seeds: range, _: tuple[str, ...]) -> str:
+def _simulate(seeds: range, units: int, _: tuple[str, ...]) -> str:
     from bench.simulate.simulation import simulate
 
     for seed in seeds:
-        failure = simulate(seed).failure
+        failure = simulate(seed, units=units).failure
         if failure is not None:
             said = failure.found.strip().splitlines()
             return f"seed {seed}: {failure.promise}: {said[-1] if said else ''}"

@@ -1,0 +1,103 @@
+"""Which mistakes are made of a program, and that a copy that hangs or dies has been noticed."""
+
+import ast
+import os
+
+import pytest
+
+from bench.mutants.conditions import conjuncts_of, text_variants
+from bench.mutants.excluded import EXCLUDED, UNNOTICED, Note, matches
+from bench.mutants.operators import variants
+from bench.mutants.sites import compiled, mutants_of
+from bench.mutants.targets import TARGETS
+from bench.mutants.trial import in_a_copy
+
+MUTANTS = [mutant for path in TARGETS for mutant in mutants_of(path)]
+
+
+def made_of(text: str) -> set[str]:
+    """What the outermost node of an expression or a statement becomes."""
+    statement = ast.parse(text).body[0]
+    node = statement.value if isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Call) else statement
+    return {ast.unparse(ast.fix_missing_locations(changed)) for _, changed in variants(node)}
+
+
+@pytest.mark.parametrize(
+    ("text", "mistakes"),
+    [
+        ("a < b", {"a <= b", "a >= b"}),
+        ("a is None", {"a is not None"}),
+        ("a and b and c", {"b and c", "a and c", "a and b", "a or b or c"}),
+        ("not a", {"a"}),
+        ("a if b else c", {"a", "c"}),
+        ("a + 1", {"a - 1"}),
+        ("3", {"4", "2"}),
+        ("True", {"False"}),
+        ("if a: b()", {"if False:\n    b()", "if True:\n    b()"}),
+        ("raise A", {"pass"}),
+        ("a()", {"pass"}),
+        ("a[0] = b", {"pass"}),
+        ("'a message'", set()),
+    ],
+)
+def test_one_node_makes_these_mistakes(text: str, mistakes: set[str]) -> None:
+    assert made_of(text) == mistakes
+
+
+def test_a_written_field_is_left_out() -> None:
+    call = ast.parse("replace(unit, lease=None, failure=why)", mode="eval").body
+
+    assert {ast.unparse(changed) for _, changed in variants(call)} == {
+        "replace(unit, failure=why)",
+        "replace(unit, lease=None)",
+    }
+
+
+def test_a_conjunct_of_a_text_is_always_true_or_the_other_way_round() -> None:
+    assert set(text_variants("#a = :a AND b >= :b")) == {
+        ("condition removed", "(#a = :a OR NOT #a = :a) AND b >= :b"),
+        ("condition negated", "(NOT #a = :a) AND b >= :b"),
+        ("bound moved", "#a <> :a AND b >= :b"),
+        ("condition removed", "#a = :a AND (b >= :b OR NOT b >= :b)"),
+        ("condition negated", "#a = :a AND (NOT b >= :b)"),
+        ("bound moved", "#a = :a AND b > :b"),
+    }
+
+
+def test_text_that_is_no_condition_is_left_alone() -> None:
+    assert conjuncts_of("SET #status = :queued, queued_at = :now") == ()
+    assert conjuncts_of("Bread AND butter") == ()
+    assert conjuncts_of("a = :a AND b BETWEEN :c AND :d") == ("a = :a", "b BETWEEN :c AND :d")
+
+
+def test_every_mutant_is_a_program_and_has_a_key_of_its_own() -> None:
+    assert len({mutant.key for mutant in MUTANTS}) == len(MUTANTS) > 1_000
+    for mutant in MUTANTS[::20]:
+        compiled(mutant)
+
+
+@pytest.mark.parametrize("note", [*EXCLUDED, *UNNOTICED], ids=lambda note: f"{note.path} {note.function} {note.change}")
+def test_every_note_is_about_a_mutant_that_is_there(note: Note) -> None:
+    assert any(matches(note, mutant) for mutant in MUTANTS)
+    assert note.reason
+
+
+@pytest.mark.parametrize(
+    ("work", "noticed"),
+    [
+        (lambda: "", ""),
+        (lambda: "a promise was broken", "a promise was broken"),
+        (lambda: [][0], "IndexError: list index out of range"),
+        (lambda: os._exit(3), "the process died"),
+    ],
+)
+def test_a_copy_says_what_was_noticed(work: object, noticed: str) -> None:
+    assert in_a_copy(lambda: None, work, cpu_seconds=20).noticed == noticed  # type: ignore[arg-type]
+
+
+def test_a_copy_that_hangs_is_ended() -> None:
+    def never_ends() -> str:
+        while True:
+            pass
+
+    assert in_a_copy(lambda: None, never_ends, cpu_seconds=1).noticed == "it never came to an end"
