@@ -54,7 +54,7 @@ def write(wanted: Wanted, verdicts: Verdicts) -> None:
         mutants = list(mutants_of(path))
         excluded += [each for each in mutants if reason_of(each) is not None]
         mutants = [each for each in mutants if reason_of(each) is None]
-        tried = [each for each in mutants if any(verdicts.get(each, stage) is not None for stage in wanted.stages)]
+        tried = [each for each in mutants if verdicts.was_tried(each)]
         found = {each: noticed_by(each, verdicts) for each in tried}
         by = Counter(stage.counts_as for stage, _ in filter(None, found.values()))
         left += [each for each, noticed in found.items() if noticed is None]

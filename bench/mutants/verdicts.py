@@ -27,6 +27,10 @@ class Verdicts:
         current = digest == stage.digest or (bool(noticed) and self._trust_kills)
         return noticed if current else None
 
+    def was_tried(self, mutant: Mutant) -> bool:
+        """Whether any version of any stage was asked about it."""
+        return bool(self._known.get(mutant.key))
+
     def add(self, mutant: Mutant, stage: Stage, verdict: Verdict) -> None:
         self._known[mutant.key][stage.name] = (stage.digest, verdict.noticed)
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,8 @@ from collections import defaultdict
 
 from bench.simulate.violations import expect, expect_equal
 from gpupool.jobs.model import Job
-from gpupool.ledger.model import EntryKind, Transfer
+from gpupool.ledger.decide import before, walk_back
+from gpupool.ledger.model import Balance, EntryKind, Transfer, time_key
 from gpupool.units.model import UnitStatus
 from gpupool.uploads.model import UploadKind, owner_kind
 from gpupool.world import World
@@ -32,7 +33,15 @@ def _check_accounts(world: World, customer_id: str, entries: list[Transfer]) -> 
     open_holds = sums[EntryKind.HOLD] - sums[EntryKind.DEBIT] - sums[EntryKind.RELEASE]
     expect_equal(balance.held, open_holds, "held is what holds left after debits and releases")
     expect_equal(balance.spent, sums[EntryKind.DEBIT], "spent is what was debited")
+    lines, opening = walk_back(balance, sorted(entries, key=time_key, reverse=True))
+    expect_equal(opening, Balance(customer_id), "undone one by one, the transfers lead back to nothing")
+    expect_equal(before(balance, entries), opening, "the order of transfers changes no balance")
+    expect(all(_adds_up(line.after) for line in lines), "available + held + spent = granted after every transfer", customer_id)
     expect(min(balance.available, balance.held, balance.spent) >= 0, "no account is below zero", balance)
+
+
+def _adds_up(balance: Balance) -> bool:
+    return balance.available + balance.held + balance.spent == balance.granted
 
 
 def _check_job(world: World, job: Job, mine: list[Transfer]) -> None:

@@ -117,9 +117,10 @@ class Faults:
         self._loop = loop
         self._left = 0
 
-    def begin(self) -> None:
-        """Until now the world was set up; from now on what may go wrong does."""
-        self.rates = draw_rates(self._random)
+    def begin(self, *, calm: bool) -> None:
+        """Until now the world was set up; from now on what may go wrong does, in a ``calm`` world nothing."""
+        drawn = draw_rates(self._random)
+        self.rates = Rates() if calm else drawn
         self._loop.crowding = self.rates.crowding
         self._reload()
 

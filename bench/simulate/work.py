@@ -11,7 +11,7 @@ from bench.simulate.faults import Faults
 from bench.simulate.fleet import Fleet, Home
 from bench.simulate.loop import Loop
 from bench.simulate.machines import LEAVES_A_MODEL, lease_of, model_file
-from bench.simulate.violations import expect_equal
+from bench.simulate.violations import expect, expect_equal
 from gpupool.dispatch.memory import Received
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import CompleteRequest, Doorway, OutputFile, UnitGrant, UnitVerdict
@@ -71,7 +71,14 @@ class Work:
             self._free(home)
         else:
             expect_equal(answer.value.unit_id, bell.bell.unit_id, "a claim grants what was asked for")
+            self._check_place(home, answer.value)
             self._begin(Attempt(home, bell, answer.value))
+
+    def _check_place(self, home: Home, grant: UnitGrant) -> None:
+        """Sensitive work stays in the pools that it may run in, whatever a machine asks for."""
+        unit = self._deployment.world.units[grant.job_id][grant.unit_id]
+        url = self._deployment.queue.queue_url(unit.pool, unit.capability)
+        expect(url in home.machine.worker.queue_urls, "a unit runs in its own pool and class", (grant.unit_id, url))
 
     def _begin(self, attempt: Attempt) -> None:
         self._grants.append(attempt.grant)
@@ -174,6 +181,7 @@ class Work:
             other = self._random.choice(self._grants)
             answer = self._calls.make(partial(leases.claim, machine.worker, other.unit_id, attempt.bell.doorway))
             if answer.value is not None and answer.value.unit_id != grant.unit_id:
+                self._check_place(attempt.home, answer.value)
                 self._grants.append(answer.value)
         elif what == "beat":
             self._calls.make(partial(machine.heartbeat, self._random.choice(self._grants)))
