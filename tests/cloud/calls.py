@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
@@ -179,14 +180,18 @@ def is_read(operation: str) -> bool:
 def _throttled(call: Call, request: AWSPreparedRequest) -> AWSResponse:
     if call.service == "s3":
         body = "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
-        return AWSResponse(request.url, 503, {"content-type": "application/xml"}, MockRawResponse(body))
+        return AWSResponse(request.url, 503, _headers("application/xml"), MockRawResponse(body))
     if call.service == "sts":
         code = "<Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error>"
         body = f"<ErrorResponse>{code}<RequestId>r</RequestId></ErrorResponse>"
-        return AWSResponse(request.url, 400, {"content-type": "text/xml"}, MockRawResponse(body))
+        return AWSResponse(request.url, 400, _headers("text/xml"), MockRawResponse(body))
     return json_answer(request, 400, '{"__type": "ThrottlingException", "message": "Rate exceeded"}')
 
 
 def json_answer(request: AWSPreparedRequest, status: int, body: str) -> AWSResponse:
     """An answer of a JSON service."""
-    return AWSResponse(request.url, status, {"content-type": "application/x-amz-json-1.0"}, MockRawResponse(body))
+    return AWSResponse(request.url, status, _headers("application/x-amz-json-1.0"), MockRawResponse(body))
+
+
+def _headers(content_type: str) -> HTTPHeaders:
+    return HTTPHeaders.from_dict({"content-type": content_type})

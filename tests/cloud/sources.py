@@ -95,7 +95,7 @@ class StreamSource:
 
     def _drain(self) -> None:
         """Takes over what moto has noted. A write that changed nothing makes no record, and a filtered one ends here."""
-        table = get_backend("dynamodb")[ACCOUNT][REGION].tables[self.mapping.source]
+        table: Any = get_backend("dynamodb")[ACCOUNT][REGION].tables[self.mapping.source]
         noted, table.stream_shard.items = table.stream_shard.items, []
         for each in noted:
             record = self._as_delivered(each.to_json(), table)
@@ -176,7 +176,8 @@ class Sources:
     queues: list[QueueSource] = field(default_factory=list)
 
     def ready(self) -> list[Delivery]:
-        return [delivery for source in (*self.streams, *self.queues) for delivery in source.ready()]
+        every: list[StreamSource | QueueSource] = [*self.streams, *self.queues]
+        return [delivery for source in every for delivery in source.ready()]
 
 
 def describe(record: Record) -> str:

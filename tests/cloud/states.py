@@ -73,7 +73,7 @@ class States:
 
     def answer(self, operation: str, request: AWSPreparedRequest) -> AWSResponse:
         """A request of a client, answered as Step Functions does."""
-        asked = json.loads(request.body)
+        asked = json.loads(str(request.body, "utf-8") if isinstance(request.body, bytes) else str(request.body))
         try:
             return json_answer(request, 200, json.dumps(self._called(operation, asked)))
         except Refused as refusal:

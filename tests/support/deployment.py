@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from moto import mock_aws
@@ -52,7 +53,7 @@ def _credentials() -> dict[str, str]:
 
 def _queues() -> dict[str, str]:
     names = [f"{pool}-{capability}" for pool in Pool for capability in CapabilityClass]
-    visibility = {"VisibilityTimeout": "30"}
+    visibility: Any = {"VisibilityTimeout": "30"}
     return {name: aws.sqs().create_queue(QueueName=f"gpupool-{name}", Attributes=visibility)["QueueUrl"] for name in names}
 
 
