@@ -3,6 +3,7 @@
 import json
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Protocol
 
 from moto.backends import get_backend
@@ -79,6 +80,12 @@ class StreamSource:
             self.undelivered.append(lane.popleft().record)
         return result
 
+    def lose(self) -> None:
+        """Gives up what waits, as a mapping does after its last retry."""
+        self._drain()
+        self.undelivered += [pending.record for lane in self._lanes.values() for pending in lane]
+        self._lanes.clear()
+
     def _done(self, delivery: Delivery, result: Result) -> int:
         """How many records of the batch need not come again: those ahead of the first that failed."""
         if result.failed:
@@ -91,7 +98,7 @@ class StreamSource:
     def _batch(self, lane: str) -> Delivery:
         size = min(self.mapping.batch_size, self._size.get(lane, self.mapping.batch_size))
         records = [pending.record for pending in list(self._lanes[lane])[:size]]
-        return Delivery(self, lane, records, f"{self.mapping.source}: {' + '.join(map(describe, records))}")
+        return Delivery(self, lane, records, f"{self.mapping.source}: {_described(records)}")
 
     def _drain(self) -> None:
         """Takes over what moto has noted. A write that changed nothing makes no record, and a filtered one ends here."""
@@ -178,6 +185,12 @@ class Sources:
     def ready(self) -> list[Delivery]:
         every: list[StreamSource | QueueSource] = [*self.streams, *self.queues]
         return [delivery for source in every for delivery in source.ready()]
+
+
+def _described(records: list[Record]) -> str:
+    """What a batch says, in words; how many records in a row say the same matters only up to two."""
+    runs = [(said, len(list(same))) for said, same in groupby(map(describe, records))]
+    return " + ".join(said if count == 1 else f"several {said}" for said, count in runs)
 
 
 def describe(record: Record) -> str:

@@ -46,6 +46,7 @@ class Execution:
     output: Json = None
     cause: str = ""
     ends_at: float = float("inf")
+    ended_at: float | None = None
     path: list[str] = field(default_factory=list)
 
     @property
@@ -249,7 +250,7 @@ class States:
 
     def _end(self, execution: Execution, status: str, *, cause: str = "") -> None:
         execution.status, execution.cause, execution.token = status, cause, None
-        execution.output = execution.data
+        execution.output, execution.ended_at = execution.data, self._now
         if status != "SUCCEEDED":
             self.ended(execution)
 
@@ -266,7 +267,8 @@ class States:
         if found is None:
             raise Refused("ExecutionDoesNotExist")
         facts = {"executionArn": arn, "stateMachineArn": found.machine, "name": found.name, "status": found.status}
-        return facts | {"startDate": 0, "input": json.dumps(found.input)}
+        ended = {} if found.ended_at is None else {"stopDate": found.ended_at}
+        return facts | {"startDate": 0, "input": json.dumps(found.input)} | ended
 
     def _state(self, execution: Execution) -> Json:
         return self._definitions[execution.machine]["States"][execution.state]

@@ -24,7 +24,8 @@ def violations(world: World) -> list[str]:
     entries = [row for row in rows.rows("ledger") if row["entry_id"] != "balance"]
     for job in jobs:
         found += _money_of(job, entries)
-        found += _story_of(job)
+        if not world.gives_up:
+            found += _story_of(job)
     found += _accounts(entries)
     found += _leftovers(world, jobs)
     found += _webhooks(world, jobs)
@@ -103,7 +104,7 @@ def _leftovers(world: World, jobs: list[Job]) -> Iterator[str]:
         if execution.is_running:
             yield f"an execution still is in {execution.state}"
     for source in world.cloud.sources.streams:
-        if source.undelivered:
+        if source.undelivered and not world.gives_up:
             yield f"{len(source.undelivered)} records of {source.mapping.source} were given up"
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +31,7 @@ class Fault(StrEnum):
     PARTIAL_BATCH = "partial batch failure"
 
 
+_LONGEST_TURN = 4
 OF_EVERY_CALL = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.THROTTLE, Fault.TIMEOUT, Fault.CONCURRENT)
 OF_CALLS = frozenset({*OF_EVERY_CALL, Fault.STALE_LEASE})
 
@@ -46,11 +48,24 @@ class Point:
     @classmethod
     def of(cls, call: Call) -> "Point":
         made = call.invocation.calls[: call.number]
-        return cls(call.invocation.room, call.invocation.trigger, tuple(each.name for each in made))
+        return cls(call.invocation.room, call.invocation.trigger, _collapsed(each.name for each in made))
 
     def __str__(self) -> str:
         where = f"{self.room} [{self.trigger}]"
         return f"{where} call {len(self.path)}, {self.path[-1]}" if self.path else where
+
+
+def _collapsed(names: Iterable[str]) -> tuple[str, ...]:
+    """Of calls that are made over and over in turn, the first two turns: a loop over a thousand units is not a thousand points,
+    and what goes wrong in its second turn is what goes wrong in its third."""
+    path: list[str] = []
+    for name in names:
+        path.append(name)
+        for size in range(1, _LONGEST_TURN + 1):
+            if len(path) >= 3 * size and path[-size:] == path[-2 * size : -size] == path[-3 * size : -2 * size]:
+                del path[-size:]
+                break
+    return tuple(path)
 
 
 def same_as(point: Point, fault: Fault) -> tuple[Point, Fault]:

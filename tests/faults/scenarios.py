@@ -17,6 +17,10 @@ Scenario = Callable[[World], None]
 SCENARIOS: dict[str, Scenario] = {}
 
 FAN = dag((), (0,), (0,), (1, 2))
+# More needs than a unit's row keeps, so that it gathers through gates.
+GATHERING = dag(*[()] * 9, tuple(range(9)))
+# More dependents than one stream record opens.
+WIDE = dag((), *[(0,)] * 26)
 CHAIN = dag((), (0,))
 RECEIVER = "https://receiver.example/hook"
 
@@ -80,7 +84,6 @@ def a_lapsed_lease_is_taken_over(world: World) -> None:
 
 @scenario
 def every_lease_lapses(world: World) -> None:
-    world.without_schedules()
     customer = world.customer()
     world.worker(lambda _grant: VANISH)
     world.submit(customer, customer.inputs(), ends=("failed",))
@@ -151,7 +154,6 @@ def a_bell_that_nobody_hears_ends_among_the_dead_letters(world: World) -> None:
 
 @scenario
 def a_unit_that_nobody_takes_for_a_day(world: World) -> None:
-    world.without_schedules()
     customer = world.customer()
     world.submit(customer, customer.inputs(), ends=("failed",))
     world.finish()
@@ -180,6 +182,102 @@ def a_fan_that_joins_again(world: World) -> None:
 
 
 @scenario
+def a_unit_that_gathers(world: World) -> None:
+    customer = world.customer()
+    world.worker()
+    world.submit(customer, customer.inputs(GATHERING))
+    world.finish()
+
+
+@scenario
+def a_unit_that_many_wait_for(world: World) -> None:
+    """What runs afterwards is nothing new, so it is cancelled: then as before, every unit ends once."""
+    customer = world.customer()
+    worker = world.worker()
+    job_id = world.submit(customer, customer.inputs(WIDE), ends=("cancelled",))
+    world.cloud.settle()
+    grant = worker.machine.take()
+    world.workers.remove(worker)
+    if grant is not None:
+        worker.machine.complete(grant)
+    world.cloud.settle()
+    assert customer.cancel(job_id).status in (200, 202, 409)
+    world.finish()
+
+
+@scenario
+def a_former_holder_goes_on_beating(world: World) -> None:
+    """It must not keep alive the lease of whoever came after it and fell silent as well."""
+    customer = world.customer()
+    former = world.worker(lambda _grant: VANISH)
+    world.submit(customer, customer.inputs())
+    world.work()
+    world.workers.remove(former)
+    successor = world.worker(lambda _grant: VANISH)
+    world.cloud.pass_time(world.lease_seconds + 2)
+    world.work()
+    world.workers.remove(successor)
+    world.worker()
+    for _ in range(40):
+        for grant in former.grants:
+            former.machine.heartbeat(grant)
+        world.cloud.pass_time(2)
+        world.work()
+    if rows.jobs()[0].is_live:
+        world.violations.append("a former holder keeps the unit from everybody")
+    world.finish()
+
+
+@scenario
+def a_bell_is_lost_and_found(world: World) -> None:
+    world.on_schedule("reconcile")
+    customer = world.customer()
+    worker = world.worker()
+    world.workers.remove(worker)
+    world.submit(customer, customer.inputs())
+    world.cloud.settle()
+    world.forgotten = True
+    for url in worker.machine.queue_urls:
+        world.cloud.deployment.sqs.purge_queue(QueueUrl=url)
+    world.workers.append(worker)
+    world.finish()
+
+
+@scenario
+def records_are_given_up_and_found(world: World) -> None:
+    world.on_schedule("reconcile")
+    world.gives_up = True
+    customer = world.customer()
+    worker = world.worker()
+    job_id = world.submit(customer, customer.inputs())
+    world.cloud.settle()
+    grant = worker.machine.take()
+    world.workers.remove(worker)
+    if grant is not None:
+        worker.machine.complete(grant)
+    world.forgotten = True
+    for source in world.cloud.sources.streams:
+        source.lose()
+    world.workers.append(worker)
+    world.finish()
+    world.cloud.pass_time(1_500)
+    assert rows.events(job_id)
+
+
+@scenario
+def an_execution_is_lost_and_found(world: World) -> None:
+    world.on_schedule("reconcile")
+    world.forgotten = True
+    customer = world.customer()
+    world.submit(customer, customer.inputs(), ends=("failed",))
+    world.cloud.settle()
+    for execution in list(world.cloud.states.executions.values()):
+        world.cloud.states.stop(execution)
+    world.cloud.reactions.clear()
+    world.finish()
+
+
+@scenario
 def a_model_is_trained_and_packed(world: World) -> None:
     customer = world.customer()
     world.worker()
@@ -192,6 +290,7 @@ def a_model_is_trained_and_packed(world: World) -> None:
 
 @scenario
 def a_receiver_is_told_at_the_third_attempt(world: World) -> None:
+    world.on_schedule("sweep_webhooks")
     fails_until = world.cloud.clock.now() + timedelta(minutes=4)
     world.cloud.receivers.answer = lambda _url, at: 503 if at < fails_until else 200
     customer = world.customer()
@@ -203,6 +302,7 @@ def a_receiver_is_told_at_the_third_attempt(world: World) -> None:
 
 @scenario
 def a_receiver_is_gone_for_good(world: World) -> None:
+    world.on_schedule("sweep_webhooks")
     world.disables_receivers = True
     world.cloud.receivers.answer = lambda _url, _at: 410
     customer = world.customer()
@@ -219,6 +319,7 @@ def a_receiver_is_gone_for_good(world: World) -> None:
 
 @scenario
 def a_webhook_is_tried_out_and_changed(world: World) -> None:
+    world.on_schedule("sweep_webhooks")
     customer = world.customer()
     endpoint = _webhook(world)
     customer.expect(202, "POST", f"/webhooks/{endpoint}/test")

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpupool.nodes.model import Tier
+from gpupool.units.model import Pool, UnitStatus
 from gpupool.wire.failures import FailureCode
+from gpupool.wire.joining import Doorbell
+from gpupool.workflow.executions import job_and_generation
 from tests.cloud import rows
 from tests.cloud.cloud import Cloud
 from tests.cloud.people import Customer, Heard, Machine, NoAnswer
@@ -38,8 +41,16 @@ class World:
     # Jobs by id, and how each may end.
     jobs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
+    # Whether a scenario has broken something that only a schedule mends.
+    forgotten: bool = False
+    # Whether a scenario lets records be given up; what they would have told of units is lost then.
+    gives_up: bool = False
     # Whether a receiver is disabled for a time, in which it is told of nothing.
     disables_receivers: bool = False
+
+    def __post_init__(self) -> None:
+        self._schedules = dict(self.cloud.schedules)
+        self.cloud.schedules.clear()
 
     def customer(self, **changes: Any) -> Customer:
         self.customers.append(Customer(self.cloud, email=f"customer-{len(self.customers)}@example.org", **changes))
@@ -55,9 +66,9 @@ class World:
         self.workers.remove(taker)
         self.explorer.lapse = lambda: self._lapse(taker)
 
-    def without_schedules(self) -> None:
-        """Where no schedule has anything to do, a day of them only costs time."""
-        self.cloud.schedules.clear()
+    def on_schedule(self, room: str) -> None:
+        """Lets a schedule run. Else none does: what ordinary paths leave undone shall show, and not be mended by a sweep."""
+        self.cloud.schedules |= {each: when for each, when in self._schedules.items() if each.room == room}
 
     def submit(
         self, customer: Customer, inputs: dict[str, str], *, ends: tuple[str, ...] = ("completed",), **changes: Json
@@ -147,19 +158,42 @@ class World:
         return jobs + pending + running
 
     def _look(self) -> None:
-        """At rest: whatever waits to be worked on has a message that rings for it, or an execution that will ring again."""
-        if self.explorer.holds_something:
+        """At rest: every live job is driven, and what waits for a machine or is with one has a message that rings for it."""
+        if self.explorer.holds_something or self.forgotten:
             return
-        running = {each.name for each in self.cloud.states.executions.values() if each.is_running}
+        driven = {job_and_generation(each.name)[0] for each in self.cloud.states.executions.values() if each.is_running}
         # What a rule has called and will call again.
-        running |= {str(event.get("job_id")) for _, event, *_ in self.cloud.reactions}
+        driven |= {job_and_generation(str(event["stopped"]))[0] for _, event, *_ in self.cloud.reactions}
         for job in rows.jobs():
-            if job.is_live and job.id not in running:
+            if job.is_live and job.id not in driven:
                 self.violations.append(f"job {job.id} is {job.status} and nothing drives it")
+            if job.is_live:
+                self._look_at_units(job.id)
+
+    def _look_at_units(self, job_id: str) -> None:
+        waiting = [unit for unit in rows.units(job_id) if unit.status in (UnitStatus.QUEUED, UnitStatus.RUNNING)]
+        if not waiting:
+            return
+        queues = sorted(self.cloud.deployment.queue_urls)
+        rung = {
+            Doorbell.model_validate_json(each.body).unit_id for name in queues if _rings(name) for each in rows.messages(name)
+        }
+        for unit in waiting:
+            if unit.id not in rung:
+                self.violations.append(f"{unit.name} is {unit.status} and nothing rings for it")
+
+    @property
+    def lease_seconds(self) -> int:
+        return int(self.cloud.deployment.environment["LEASE_SECONDS"])
 
     def _lapse(self, taker: Worker) -> None:
-        self.cloud.clock.advance(int(self.cloud.deployment.environment["LEASE_SECONDS"]) + 2)
+        self.cloud.clock.advance(self.lease_seconds + 2)
         heard = taker.machine.receive()
-        if heard is not None and taker.machine.claim(heard) is not None:
-            # Whoever took it goes silent in turn; its lease lapses like any other.
-            return
+        if heard is not None:
+            # Whoever takes it goes silent in turn; its lease lapses like any other.
+            taker.machine.claim(heard)
+
+
+def _rings(queue: str) -> bool:
+    """Whether it is a queue of doorbells, or of their dead letters."""
+    return any(f"-{pool}-" in queue for pool in Pool)
