@@ -1,13 +1,15 @@
 """Jobs in memory and in DynamoDB answer alike."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from gpupool.jobs.model import LIVE, JobStatus, Quote, QuoteLine
 from gpupool.ledger.model import debit
 from gpupool.transitions.store import Ending
-from tests.contract.both import Stores, a_submitted_job
+from tests.contract.both import DynamoStores, Stores, a_submitted_job
 from tests.factories import CUSTOMER_ID, NOW, a_unit
 
 LATER = NOW + timedelta(seconds=60)
@@ -70,6 +72,37 @@ def test_an_ended_job_does_not_move(stores: Stores, status: JobStatus) -> None:
     assert stores.jobs.get(job.id) == ended
 
 
+class Overtaken:
+    """A client that lets another writer be faster: what ``faster`` does happens between a read of the job and what follows."""
+
+    def __init__(self, client: Any, faster: Callable[[], object]) -> None:
+        self._client = client
+        self._faster = faster
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def get_item(self, **query: Any) -> Any:
+        answer = self._client.get_item(**query)
+        self._faster()
+        return answer
+
+
+def test_of_two_that_begin_at_once_the_first_says_when_it_started(stores: Stores) -> None:
+    if not isinstance(stores, DynamoStores):
+        return
+    job = stores.submitted()
+    stores.jobs.begin_planning(job.id)
+    client = Overtaken(stores.client, lambda: stores.jobs.begin_running(job.id, units_total=2, at=NOW))
+    slower = DynamoStores(client, prefix=stores.prefix)
+
+    begun = slower.jobs.begin_running(job.id, units_total=2, at=LATER)
+
+    assert begun is not None
+    assert begun.started_at == NOW
+    assert stores.jobs.get(job.id) == begun
+
+
 def test_the_last_token_parked_counts_and_the_answer_shows_the_row(stores: Stores) -> None:
     job = stores.submitted()
     stores.jobs.park(job.id, task_token="first", entered="00001")
@@ -107,6 +140,19 @@ def test_a_cancel_is_noted_in_every_live_state_and_keeps_its_first_time(stores: 
     assert first is not None
     assert first.cancel_requested_at == NOW
     assert again == first
+
+
+def test_what_moves_an_ended_job_is_told_what_it_paid(stores: Stores) -> None:
+    job = stores.submitted()
+    price = debit(customer_id=CUSTOMER_ID, job_id=job.id, unit_id=f"{job.id}.00000", amount=4, at=NOW)
+    stores.transitions.settle(a_unit(job_id=job.id), price)
+    end(stores, job.id)
+
+    parked = stores.jobs.park(job.id, task_token="late", entered="00009")
+
+    assert parked is not None
+    assert (parked.units_completed, parked.credits_spent) == (1, 4)
+    assert parked == stores.jobs.get(job.id)
 
 
 IDS = [f"01890a5d-0000-774b-bcce-00000000000{at}" for at in range(5)]

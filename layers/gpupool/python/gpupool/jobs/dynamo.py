@@ -174,14 +174,16 @@ class DynamoJobStore:
         job = self._row(job_id)
         if job is None:
             return None
-        return self._move(job, JobStatus.PLANNING, {JobStatus.QUEUED, JobStatus.PLANNING}, {})
+        return self._move(job, JobStatus.PLANNING, {JobStatus.QUEUED, JobStatus.PLANNING}, [], {})
 
     def begin_running(self, job_id: str, *, units_total: int, at: datetime) -> Job | None:
         job = self._row(job_id)
         if job is None:
             return None
-        facts = {"units_total": units_total, "started_at": (job.started_at or at).isoformat()}
-        return self._move(job, JobStatus.RUNNING, {JobStatus.PLANNING, JobStatus.RUNNING}, facts)
+        # Two that begin at once have both read a job that has not started; the first time stays all the same.
+        sets = ["units_total = :units_total", "started_at = if_not_exists(started_at, :at)"]
+        facts = {":units_total": units_total, ":at": at.isoformat()}
+        return self._move(job, JobStatus.RUNNING, {JobStatus.PLANNING, JobStatus.RUNNING}, sets, facts)
 
     def park(self, job_id: str, *, task_token: str, entered: str) -> Job | None:
         return self._update(
@@ -243,16 +245,17 @@ class DynamoJobStore:
         condition, values = status_condition(_ENDED)
         self._update(job_id, expression="REMOVE watch", condition=condition, names={"#status": "status"}, values=values)
 
-    def _move(self, job: Job, to: JobStatus, allowed: set[JobStatus], facts: dict[str, Any]) -> Job | None:
+    def _move(self, job: Job, to: JobStatus, allowed: set[JobStatus], sets: list[str], facts: dict[str, Any]) -> Job | None:
+        """Of ``job`` only what never changes may be used: another writer may have been faster since it was read."""
         condition, values = status_condition(frozenset(allowed))
-        sets = ["#status = :to", "customer_status = :customer_status", *(f"{name} = :{name}" for name in facts)]
+        sets = ["#status = :to", "customer_status = :customer_status", *sets]
         values |= {":to": str(to), ":customer_status": customer_status(job.customer_id, to)}
         return self._update(
             job.id,
             expression="SET " + ", ".join(sets),
             condition=f"{condition} AND closing = :open",
             names={"#status": "status"},
-            values=values | {f":{name}": fact for name, fact in facts.items()} | {":open": False},
+            values=values | facts | {":open": False},
         )
 
     def _update(

@@ -96,6 +96,6 @@ class MemoryJobStore:
                 self._world.unwatched.add(job_id)
 
     def write(self, job: Job) -> Job:
-        """Puts a row and answers it without the counters, as a move does."""
+        """Puts a row and answers it as a move does, without the counters of a live job."""
         self._world.jobs[job.id] = job
-        return replace(job, units_completed=0, credits_spent=0)
+        return replace(job, units_completed=0, credits_spent=0) if job.is_live else job
