@@ -161,12 +161,16 @@ class Units(StoresPlayer):
             self.keep(self.both(lambda side: side.units.open_edge(which, need=need, now=now)))
 
     @operation(
-        which=st.sampled_from(IDS), needs=st.lists(st.integers(0, 300), min_size=9, max_size=12, unique=True).map(sorted)
+        which=st.sampled_from(IDS),
+        wanted=st.lists(st.integers(0, 20), min_size=8, max_size=10, unique=True).map(sorted),
+        alone=st.sampled_from([200, 300]),
     )
-    def add_gates(self, which: str, needs: list[int]) -> None:
-        gates = gates_of(which, tuple(needs))
+    def add_gates(self, which: str, wanted: list[int], alone: int) -> None:
+        """One full gate, and one with a single need behind it."""
+        wanted = [*wanted, alone]
+        gates = gates_of(which, tuple(wanted))
         self.both(lambda side: side.units.add_gates(gates))
-        self.gates += [(which, need) for need in needs if (which, gate_of(need)) not in self.gated]
+        self.gates += [(which, need) for need in wanted if (which, gate_of(need)) not in self.gated]
         self.gated |= {(gate.unit_id, gate.number) for gate in gates}
 
     @operation(often=3, needs="gates", at=anything)
