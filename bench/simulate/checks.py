@@ -5,11 +5,13 @@ from collections import defaultdict
 from bench.simulate.books import check_books
 from bench.simulate.deployment import Deployment
 from bench.simulate.executions import At
+from bench.simulate.machines import LEAVES_A_MODEL
 from bench.simulate.stories import check_story
 from bench.simulate.violations import expect, expect_equal
 from gpupool.events.model import SUBSCRIBABLE, Event
 from gpupool.units.model import UnitStatus
 from gpupool.webhooks.model import DeliveryStatus
+from gpupool.wire.vocabulary import ArtifactKind
 from gpupool.world import World
 
 
@@ -33,6 +35,9 @@ def check_jobs(deployment: Deployment) -> None:
             kept = world.artifacts.get(job.id, {}).get(unit.id, {})
             lost = [each.name for each in unit.outputs if f"{unit.id}.{each.name}" not in kept]
             expect(not lost, "artifacts are kept with the result", (unit.id, lost))
+            owes = unit.status is UnitStatus.COMPLETED and unit.work.role in LEAVES_A_MODEL
+            has = any(each.kind is ArtifactKind.MODEL for each in unit.outputs)
+            expect(has or not owes, "who is paid for a model leaves one", unit.id)
     for quota in world.quotas.values():
         expect(not quota.live_jobs, "ended jobs leave the quota", quota)
 

@@ -12,6 +12,8 @@ from bench.simulate.machines import Machine
 from gpupool.nodes.model import Tier
 from gpupool.wire.capabilities import Capabilities, Gpu
 
+# One machine in eight has a full disk: it hears bells, and no unit fits it.
+_DISK = (*(50_000,) * 7, 50)
 _VRAM = (0, 0, 8_000, 24_000, 80_000)
 
 
@@ -86,16 +88,18 @@ class Fleet:
             self.leave(self._random.choice(self.homes), self._random.uniform(10, 900))
 
     def _pair(self) -> None:
-        answer = self._calls.make(partial(self._add, self._random.choice(tuple(Tier)), self._random.choice(_VRAM)))
+        answer = self._calls.make(
+            partial(self._add, self._random.choice(tuple(Tier)), self._random.choice(_VRAM), disk_mb=self._random.choice(_DISK))
+        )
         if answer.failed:
             self._loop.after(5, "pair again", "", self._pair)
 
-    def _add(self, tier: Tier, vram_mb: int, slots: int = 1) -> None:
+    def _add(self, tier: Tier, vram_mb: int, slots: int = 1, disk_mb: int = 50_000) -> None:
         pace = self._random.uniform(1, 6) if self._faults.happens("drifting") else 1.0
         deployment = self._deployment
         gpus = [Gpu(name="A GPU", vram_mb=vram_mb)] if vram_mb else []
         capabilities = Capabilities(
-            cpu_count=8, memory_mb=16_000, disk_free_mb=50_000, gpus=gpus, gflops=41.5, sandbox="bubblewrap", python="3.11.7"
+            cpu_count=8, memory_mb=16_000, disk_free_mb=disk_mb, gpus=gpus, gflops=41.5, sandbox="bubblewrap", python="3.11.7"
         )
         machine = Machine(deployment.node, deployment.queue, deployment.objects, tier=tier, capabilities=capabilities)
         self._count += 1

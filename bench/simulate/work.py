@@ -13,6 +13,7 @@ from bench.simulate.loop import Loop
 from bench.simulate.machines import LEAVES_A_MODEL, lease_of, model_file
 from bench.simulate.violations import expect, expect_equal
 from gpupool.dispatch.memory import Received
+from gpupool.units.model import UnitStatus
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import CompleteRequest, Doorway, OutputFile, UnitGrant, UnitVerdict
 
@@ -78,7 +79,10 @@ class Work:
         """Sensitive work stays in the pools that it may run in, whatever a machine asks for."""
         unit = self._deployment.world.units[grant.job_id][grant.unit_id]
         url = self._deployment.queue.queue_url(unit.pool, unit.capability)
-        expect(url in home.machine.worker.queue_urls, "a unit runs in its own pool and class", (grant.unit_id, url))
+        worker = home.machine.worker
+        expect(url in worker.queue_urls, "a unit runs in its own pool and class", (grant.unit_id, url))
+        needed, there = unit.work.required_disk_mb, worker.disk_free_mb
+        expect(needed <= there, "a unit runs where it fits", (grant.unit_id, needed, there))
 
     def _begin(self, attempt: Attempt) -> None:
         self._grants.append(attempt.grant)
@@ -115,13 +119,21 @@ class Work:
     def _beat(self, attempt: Attempt, ends_at: float) -> None:
         if attempt.over:
             return
+        unit_id = attempt.grant.unit_id
+        before = self._status(attempt.grant)
         answer = self._calls.make(partial(attempt.home.machine.heartbeat, attempt.grant, fraction=0.5))
         if answer.value is not None and answer.value.units[0].verdict is not UnitVerdict.CONTINUE:
+            told = answer.value.units[0].verdict is UnitVerdict.CANCEL
+            expect(told or before is not UnitStatus.CANCELLED, "who holds a cancelled unit is told so", unit_id)
+            expect(not told or self._status(attempt.grant) is UnitStatus.CANCELLED, "only what was cancelled is", unit_id)
             self._finish(attempt)
             return
         wait = _BEAT_SECONDS * attempt.home.pace
         if self._loop.now + wait < ends_at:
             self._loop.after(wait, "beat", attempt.grant.unit_id, partial(self._beat, attempt, ends_at))
+
+    def _status(self, grant: UnitGrant) -> UnitStatus:
+        return self._deployment.world.units[grant.job_id][grant.unit_id].status
 
     def _report(self, attempt: Attempt) -> None:
         if attempt.over:
