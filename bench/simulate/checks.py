@@ -27,6 +27,8 @@ def check_jobs(deployment: Deployment) -> None:
         units = world.units.get(job.id, {}).values()
         expect(not job.is_live, "no job waits for ever", job.id)
         expect((job.failure is not None) == (job.status == "failed"), "failed jobs say why", (job.id, job.status))
+        asked = job.cancel_requested_at is not None
+        expect(asked or job.status != "cancelled", "only whom a customer cancels is cancelled", job.id)
         done = all(unit.status is UnitStatus.COMPLETED for unit in units)
         expect(job.status != "completed" or (done and bool(units)), "completed jobs are complete", job.id)
         check_story(job, units, world.events.get(job.id, {}).values())

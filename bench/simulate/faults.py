@@ -118,9 +118,9 @@ class Faults:
         self._left = 0
 
     def begin(self, *, calm: bool) -> None:
-        """Until now the world was set up; from now on what may go wrong does, in a ``calm`` world nothing."""
+        """Until now the world was set up; from now on what may go wrong does, in a ``calm`` world nothing, though customers cancel."""
         drawn = draw_rates(self._random)
-        self.rates = Rates() if calm else drawn
+        self.rates = Rates(cancel=_MOST.cancel) if calm else drawn
         self._loop.crowding = self.rates.crowding
         self._reload()
 

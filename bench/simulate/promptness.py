@@ -1,5 +1,6 @@
-"""Where nothing goes wrong, nothing waits for the repairs that find forgotten work: what is ready is queued, and a job whose
-last unit is completed ends, within seconds. Without this, a lost wake-up would only ever look like patience."""
+"""Where nothing goes wrong, all work is done at its first attempt, and nothing waits for the repairs that find forgotten work:
+what is ready is queued, and a job that is completed or cancelled ends, within seconds. Without this, a lost wake-up would only
+ever look like patience, and a refusal like bad luck."""
 
 from datetime import datetime, timedelta
 
@@ -18,15 +19,21 @@ def check_promptness(world: World) -> None:
         units = world.units.get(job.id, {})
         for unit in units.values():
             _check_unit(job, unit, units)
-        ends = [unit.finished_at for unit in units.values() if unit.finished_at is not None]
-        if job.status is JobStatus.COMPLETED and job.finished_at is not None:
-            expect(
-                job.finished_at - max(ends) <= _PROMPT, "a job ends with its last unit", (job.id, max(ends), job.finished_at)
-            )
+        _check_end(job, units)
+
+
+def _check_end(job: Job, units: dict[str, Unit]) -> None:
+    ends = [unit.finished_at for unit in units.values() if unit.finished_at is not None]
+    wanted = JobStatus.COMPLETED if job.cancel_requested_at is None else JobStatus.CANCELLED
+    expect(job.status in (wanted, JobStatus.COMPLETED), "every job that nobody cancels is completed", (job.id, job.status))
+    since = job.cancel_requested_at if job.status is JobStatus.CANCELLED else max(ends)
+    if job.finished_at is not None and since is not None:
+        expect(job.finished_at - since <= _PROMPT, "a job ends with its last unit", (job.id, since, job.finished_at))
 
 
 def _check_unit(job: Job, unit: Unit, units: dict[str, Unit]) -> None:
     needs = [units[unit_id(job.id, need)].finished_at for need in unit.needs]
     met: datetime = max([job.created_at, *(each for each in needs if each is not None)])
+    expect(unit.attempt <= 1, "one attempt is enough", (unit.id, unit.attempt))
     if unit.queued_at is not None and unit.attempt == 1:
         expect(unit.queued_at - met <= _PROMPT, "a unit is queued once its needs are met", (unit.id, met, unit.queued_at))
