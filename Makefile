@@ -49,8 +49,8 @@ check: $(STAMP) ## Format, lint, types, import rules
 fast-tests: $(STAMP) ## Unit, contract, functional, agent, infra
 	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile -m "not stack and not sandbox and not faults"
 
-test-faults: $(STAMP) ## Every fault at every AWS call of every handler; prints what was covered
-	@$(BIN)/python -m pytest -q -n 0 -m faults $(wildcard tests/faults tests/simulation)
+test-faults: $(STAMP) ## Every fault at every AWS call of every handler, and seeded worlds; prints what was covered
+	@$(BIN)/python -m pytest -q -n 0 -m faults tests/faults tests/simulation
 
 stack-tests: setup ## Against the real template on the local stack, with real agents
 	@$(BIN)/python -m pytest -q -m stack

@@ -34,8 +34,8 @@ class UnitStore(Protocol):
     def open_edge(self, unit_id: str, *, need: int, now: datetime) -> Unit:
         """Takes one met need (or gate) out and returns the unit; doing it twice is the same as once.
 
-        A waiting unit that waited for nothing else is queued by the same write; unless two needs are taken out at once, when the
-        answer may be a unit that waits for nothing, which is the caller's to queue.
+        A waiting unit that waited for nothing else is queued by the same write; unless two needs are taken out at once, when
+        the answer may be a unit that waits for nothing, which is the caller's to queue.
         """
 
     def add_gates(self, gates: tuple[Gate, ...]) -> None:
