@@ -39,7 +39,8 @@ customer: $(STAMP) ## Invite a customer to the running stack: make customer EMAI
 	@set -a; . .local/stack.env; set +a; \
 	  $(BIN)/python -m gpupool.admin customer --email "$(EMAIL)" $(if $(PASSWORD),--password "$(PASSWORD)") --credits "$(or $(CREDITS),0)"
 
-test: setup check fast-tests test-faults stack-tests sandbox-tests ## Everything CI runs
+test: export FAULT_SHARE ?= 8
+test: setup check fast-tests test-faults stack-tests sandbox-tests ## Everything CI runs; of the faults at each call a share
 
 check: $(STAMP) ## Format, lint, types, import rules
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && echo "ruff: clean"

@@ -81,6 +81,20 @@ def same_as(point: Point, fault: Fault) -> tuple[Point, Fault]:
     return replace(point, path=point.path[:changed]), Fault.CRASH_AFTER
 
 
+def share() -> int:
+    """One in so many trials is made, and at every crash point at least one; 1: all of them."""
+    return max(1, int(os.environ.get("FAULT_SHARE", "1")))
+
+
+def is_of_share(point: Point, fault: Fault) -> bool:
+    """Whether this run makes the trial. The same share makes the same trials."""
+    point, fault = same_as(point, fault)
+    drawn = int(hashlib.sha256(f"{point}{point.path}".encode()).hexdigest()[:8], 16)
+    if point.path and fault is OF_EVERY_CALL[drawn % len(OF_EVERY_CALL)]:
+        return True
+    return (drawn // len(OF_EVERY_CALL) + list(Fault).index(fault)) % share() == 0
+
+
 def _operation(name: str) -> str:
     return name.partition(".")[2].partition("(")[0]
 
@@ -131,7 +145,9 @@ class Survey:
             _write(path, asdict(point))
 
     def claim(self, trial: Trial) -> bool:
-        """Whether this trial is the caller's to make; every trial is made once."""
+        """Whether this trial is the caller's to make; every trial of this run's share is made once."""
+        if not is_of_share(trial.point, trial.fault):
+            return False
         try:
             with (self._folder / "claimed" / trial.id).open("x") as file:
                 json.dump(asdict(trial), file)

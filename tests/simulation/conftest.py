@@ -1,6 +1,5 @@
 """The simulation belongs to the fault suite, and says how much it played."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def played(pytestconfig: pytest.Config) -> Iterator[Played]:
+def played(pytestconfig: pytest.Config) -> Played:
     found = pytestconfig.stash[_PLAYED] = Played()
-    yield found
+    return found
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
