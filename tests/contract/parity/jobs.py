@@ -66,6 +66,7 @@ class Jobs(StoresPlayer):
             self.grant("first", CUSTOMER_ID, 60)
         if kind == 2:
             self.submit("job-1", CUSTOMER_ID, "dataset-1", credits=10, key=None, units=2, fresh=True)
+            self.begin_planning("job-1")
 
     def readable(self, side: Stores) -> Any:
         found: list[Any] = [side.jobs.get(job) for job in JOBS]

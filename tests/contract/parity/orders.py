@@ -25,6 +25,7 @@ _TELLING = (
 
 # What a thread has read, by name: later operations decide on it.
 Hand = dict[str, Any]
+Act = Callable[[Any, Hand], Any]
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Operation:
     twin in memory, which never does."""
 
     name: str
-    act: Callable[[Stores, Hand], Any]
-    besides: tuple[Callable[[Any, Hand], Any], ...] = ()
+    act: Act
+    besides: tuple[Act, ...] = ()
 
     def __repr__(self) -> str:
         return self.name
@@ -93,8 +94,19 @@ class _State:
     order: tuple[str, ...] = field(default=(), compare=False)
 
 
-def explained(histories: Sequence[History], *, world: World, clock: FixedClock, end: Any, read: Callable[[Stores], Any]) -> Any:
-    """An order that leads from ``world`` to the answers and to ``end``, as names; None when there is none."""
+def explained(
+    histories: Sequence[History],
+    *,
+    world: World,
+    clock: FixedClock,
+    end: Any,
+    read: Callable[[Stores], Any],
+    besides: bool = False,
+) -> Any:
+    """An order that leads from ``world`` to the answers and to ``end``, as names; None when there is none.
+
+    ``besides``: operations may also have done what a port allows an adapter to do instead.
+    """
     waiting = [_State(world, [{} for _ in histories], (0,) * len(histories))]
     seen: set[tuple[Any, ...]] = set()
     while waiting:
@@ -104,7 +116,9 @@ def explained(histories: Sequence[History], *, world: World, clock: FixedClock, 
                 return state.order
             continue
         for thread in _possible(histories, state.done):
-            for following in _made(histories[thread][state.done[thread]], thread, state, clock):
+            made = histories[thread][state.done[thread]]
+            acts = (made.operation.act, *(made.operation.besides if besides else ()))
+            for following in _made(made, acts, thread, state, clock):
                 # The hands follow from the answers, which are given.
                 mark = following.done, repr(plain(_rows(following.world)))
                 if mark not in seen:
@@ -120,9 +134,9 @@ def _possible(histories: Sequence[History], done: tuple[int, ...]) -> list[int]:
     return [at for at, made in following.items() if made.began <= first_end]
 
 
-def _made(made: Made, thread: int, state: _State, clock: FixedClock) -> Iterator[_State]:
+def _made(made: Made, acts: Sequence[Act], thread: int, state: _State, clock: FixedClock) -> Iterator[_State]:
     """The states after the operation; none when it would have got another answer here."""
-    for act in (made.operation.act, *made.operation.besides):
+    for act in acts:
         world, hands = _copied(state.world), [dict(hand) for hand in state.hands]
         answer = told(partial(act, MemoryStores(world, clock), hands[thread]))
         if plain(answer) == made.answer:

@@ -52,6 +52,10 @@ class Events(StoresPlayer):
     def add(self, events: tuple[Event, ...]) -> None:
         self.both(lambda side: side.events.add(events))
 
+    @operation(which=st.sampled_from(["a", "b", "c"]), job=st.sampled_from(jobs), at=moments)
+    def has(self, which: str, job: str, at: datetime) -> None:
+        self.both(lambda side: side.events.has(Event(which, "customer", job, EventType.JOB_FAILED, at)))
+
     @operation(job=st.sampled_from(jobs), limit=st.integers(1, 3), start=st.booleans())
     def page(self, job: str, limit: int, start: bool) -> None:
         self.turn(job, lambda side, key: side.events.page(job, limit=limit, key=key), start=start)
