@@ -1,4 +1,4 @@
-"""Any sequence of operations on what a job touches: uploads, credits, the quota, idempotency keys, jobs and ends of units."""
+"""Any sequence of operations on what a job takes and gives back: uploads, credits, room in the quota, idempotency keys."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,16 +6,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from gpupool.errors import Throttled
 from gpupool.idempotency.model import IdempotencyRecord
 from gpupool.idempotency.store import IdempotencyStore
 from gpupool.ids import unit_id
 from gpupool.jobs.model import Job, JobStatus, Quote
-from gpupool.jobs.store import JobStore
 from gpupool.ledger.model import Balance, EntryKind, Transfer, debit, deltas_of, grant, hold, release
 from gpupool.ledger.store import LedgerStore
 from gpupool.limits.decide import admit
-from gpupool.limits.model import Allowance, Bucket, Quota
+from gpupool.limits.model import Admission, Allowance, Bucket, Quota
 from gpupool.limits.store import LimitStore
 from gpupool.transitions.store import Ending, Transitions, Wanted
 from gpupool.units.model import Failure, Unit
@@ -34,17 +32,19 @@ UPLOADS = [(UploadKind.DATASET, each) for each in DATASETS] + [(UploadKind.TRAIN
 KEYS = ("key-1", "key-2")
 BUCKETS = (Bucket("three", 3, 60), Bucket("seven", 7, 1))
 FAILURE = Failure(FailureCode.NO_MODEL, Blame.USER, "It wrote no model.", "unit", 1, 0, "tail")
-# Few enough that sequences come to every bound.
-ALLOWANCE = Allowance(live_jobs=2, units_per_day=6)
+# More than sequences come to: the bounds of an admission are chosen, at what there is and beyond.
+PLENTY = Allowance(live_jobs=1_000, units_per_day=1_000)
 gaps = st.sampled_from([0.000001, 0.25, 0.75, 1, 20, 59.5, 3_600, 86_399.5, 86_400])
 customers = st.sampled_from([CUSTOMER_ID, CUSTOMER_ID, CUSTOMER_ID, "another-customer"])
 job_ids = st.sampled_from(["job-1", "job-1", *JOBS])
 amounts = st.sampled_from([1, 4, 10, 31])
+# Some credits, all that the account has, or one more than that.
+shares = st.sampled_from([1, 1, 4, "all", "one more"])
+Share = int | str
 
 
 class Jobs(StoresPlayer):
     ports = {
-        "jobs": JobStore,
         "ledger": LedgerStore,
         "limits": LimitStore,
         "idempotency": IdempotencyStore,
@@ -65,8 +65,7 @@ class Jobs(StoresPlayer):
                 self.add_upload(which, CUSTOMER_ID, UploadStatus.PENDING if which[1] == "dataset-2" else UploadStatus.READY)
             self.grant("first", CUSTOMER_ID, 60)
         if kind == 2:
-            self.submit("job-1", CUSTOMER_ID, "dataset-1", credits=10, key=None, units=2, fresh=True)
-            self.begin_planning("job-1")
+            self.submit("job-1", CUSTOMER_ID, "dataset-1", credits=10, key=None, room=(9, 9), fresh=True)
 
     def readable(self, side: Stores) -> Any:
         found: list[Any] = [side.jobs.get(job) for job in JOBS]
@@ -179,108 +178,66 @@ class Jobs(StoresPlayer):
         job_id=job_ids,
         customer=customers,
         dataset=st.sampled_from(["dataset-1", *DATASETS]),
-        credits=amounts,
+        credits=shares,
         key=st.sampled_from([None, None, *KEYS]),
-        units=st.sampled_from([1, 2, 5]),
+        room=st.sampled_from([(9, 9), (9, 9), (1, 0), (0, 0), (1, -1)]),
         fresh=st.sampled_from([True, True, False]),
     )
-    def submit(self, job_id: str, customer: str, dataset: str, credits: int, key: str | None, units: int, fresh: bool) -> None:
+    def submit(
+        self, job_id: str, customer: str, dataset: str, credits: Share, key: str | None, room: tuple[int, int], fresh: bool
+    ) -> None:
+        """With ``room`` for so many more jobs, and for so many more units than the job has, by the quota that is there."""
         now = self.now()
-        plain = a_submitted_job(id=job_id, customer_id=customer, quote=Quote(credits), created_at=now)
+        price = hold(customer_id=customer, job_id=job_id, amount=self.amount(credits, customer, "available"), at=now)
+        plain = a_submitted_job(id=job_id, customer_id=customer, quote=Quote(price.amount), created_at=now)
         job = replace(plain, dataset=replace(plain.dataset, id=dataset))
-        old = [quota for quota in self.quotas if quota.customer_id == customer and not fresh]
-        quota = old[0] if old else self.both(lambda side: side.limits.quota(customer))
-        try:
-            admission = admit(quota, job_id=job_id, units=units, allowance=ALLOWANCE, now=now)
-        except Throttled:
-            return
-        price = hold(customer_id=customer, job_id=job_id, amount=credits, at=now)
+        quota: Quota = self.both(lambda side: side.limits.quota(customer))
+        looked = [known for known in self.quotas if known.customer_id == customer and not fresh]
+        admission = self.admission(looked[0] if looked else quota, quota, job_id, room)
         record = IdempotencyRecord(f"{customer}#{key}", "f" * 64, job_id, now) if key else None
         answer = self.both(lambda side: side.transitions.submit(job, hold=price, admission=admission, record=record))
         if not isinstance(answer, Refused):
             self.jobs.append(job)
 
-    @operation(often=2, back=st.integers(0, 4), index=st.integers(0, 2), amount=st.sampled_from([1, 1, 4, 31]))
-    def settle(self, back: int, index: int, amount: int) -> None:
+    @operation(often=2, back=st.integers(0, 4), index=st.integers(0, 2), credits=shares)
+    def settle(self, back: int, index: int, credits: Share) -> None:
         job = self.job(back)
         unit = replace(self.unit(job.id, index), customer_id=job.customer_id)
         of = {"customer_id": job.customer_id, "job_id": job.id, "unit_id": unit.id}
-        price = debit(**of, amount=amount, at=self.now())
+        price = debit(**of, amount=self.amount(credits, job.customer_id, "held"), at=self.now())
         self.both(lambda side: side.transitions.settle(unit, price))
 
     @operation(
         back=st.integers(0, 4),
         status=st.sampled_from([JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED]),
-        amount=st.sampled_from([None, None, 0, 31]),
+        credits=st.sampled_from([None, None, None, 0, "one more"]),
     )
-    def close(self, back: int, status: JobStatus, amount: int | None) -> None:
+    def close(self, back: int, status: JobStatus, credits: Share | None) -> None:
         """Releases what is left of the hold as the service does, or nothing, or what nobody holds."""
         job = self.job(back)
         known: Job | None = self.both(lambda side: side.jobs.get(job.id))
-        rest = known.quote.credits - known.credits_spent if amount is None and known else amount
+        left = max(0, known.quote.credits - known.credits_spent) if known else 0
+        rest = left if credits is None else self.amount(credits, job.customer_id, "held")
         back_to = {"customer_id": job.customer_id, "job_id": job.id, "at": self.now()}
         failure = FAILURE if status is JobStatus.FAILED else None
         ending = Ending(status, failure, release(**back_to, amount=rest) if rest else None, self.now())
         self.both(lambda side: side.transitions.close(known or job, ending))
 
-    # --- the moves of a job in between
+    def amount(self, share: Share, customer: str, account: str) -> int:
+        has: int = getattr(self.sides[0].ledger.balance(customer), account)
+        return {"all": max(1, has), "one more": has + 1}.get(share, share)
 
-    @operation(often=2, job_id=job_ids)
-    def begin_planning(self, job_id: str) -> None:
-        self.both(lambda side: side.jobs.begin_planning(job_id))
+    def admission(self, looked: Quota, quota: Quota, job_id: str, room: tuple[int, int]) -> Admission:
+        """As the service decides it on the quota that was looked at, with bounds by the one that is there now.
 
-    @operation(often=2, job_id=job_ids, units=st.integers(1, 3))
-    def begin_running(self, job_id: str, units: int) -> None:
-        at = self.now()
-        self.both(lambda side: side.jobs.begin_running(job_id, units_total=units, at=at))
-
-    @operation(job_id=job_ids, token=st.sampled_from(["a", "b"]), entered=st.integers(0, 3))
-    def park(self, job_id: str, token: str, entered: int) -> None:
-        self.both(lambda side: side.jobs.park(job_id, task_token=token, entered=f"{entered:05d}"))
-
-    @operation(job_id=job_ids, note=st.sampled_from(["fan out", "fan out", "fanned out", "failure"]), index=st.integers(0, 2))
-    def note(self, job_id: str, note: str, index: int) -> None:
-        if note == "fan out":
-            self.both(lambda side: side.jobs.note_fan_out(job_id, index))
-        elif note == "fanned out":
-            self.both(lambda side: side.jobs.fanned_out(job_id, frozenset({index, 1})))
-        else:
-            self.both(lambda side: side.jobs.note_failure(job_id, replace(FAILURE, attempt=index)))
-
-    @operation(job_id=job_ids, generation=st.integers(0, 3))
-    def hand_over(self, job_id: str, generation: int) -> None:
-        self.both(lambda side: side.jobs.hand_over(job_id, generation=generation))
-
-    @operation(job_id=job_ids, sure=st.integers(0, 2))
-    def begin_closing(self, job_id: str, sure: int) -> None:
-        """Seldom: nothing begins after it."""
-        if sure == 0:
-            self.both(lambda side: side.jobs.begin_closing(job_id))
-
-    @operation(job_id=job_ids, limit=st.integers(1, 3))
-    def watch(self, job_id: str, limit: int) -> None:
-        self.both(lambda side: side.jobs.watched(limit=limit))
-        self.both(lambda side: side.jobs.unwatch(job_id))
-
-    @operation(job_id=job_ids)
-    def request_cancel(self, job_id: str) -> None:
-        at = self.now()
-        self.both(lambda side: side.jobs.request_cancel(job_id, at=at))
-
-    @operation(
-        job_id=job_ids,
-        customer=customers,
-        status=st.sampled_from([None, None, *JobStatus]),
-        limit=st.integers(1, 2),
-        start=st.booleans(),
-    )
-    def read_jobs(self, job_id: str, customer: str, status: JobStatus | None, limit: int, start: bool) -> None:
-        self.both(lambda side: side.jobs.get(job_id))
-        self.turn(
-            f"jobs of {customer}, {status}",
-            lambda side, key: side.jobs.page(customer, status=status, limit=limit, key=key),
-            start=start,
-        )
+        The first job has room, and so have the units of a day's first one: the service itself refuses where that is too much.
+        """
+        free = replace(looked, max_live_jobs=None, max_units_per_day=None)
+        decided = admit(free, job_id=job_id, units=2, allowance=PLENTY, now=self.now())
+        used = 0 if decided.first_of_day else quota.units_today
+        spare = max(0, room[1]) if decided.first_of_day else room[1]
+        most_jobs = max(1, len(quota.live_jobs) + room[0])
+        return replace(decided, max_live_jobs=most_jobs, max_units_per_day=used + 2 + spare)
 
     def job(self, back: int) -> Job:
         """One that was submitted, or, when it is 0 or there is none, the one that nobody has."""

@@ -5,6 +5,7 @@ import pytest
 from tests.contract.both import Cloud, Stores
 from tests.contract.parity.alike import play
 from tests.contract.parity.jobs import Jobs
+from tests.contract.parity.moves import Moves
 from tests.contract.parity.outside import Bells, Objects
 from tests.contract.parity.rooms import Accounts, Events, Nodes, Webhooks
 from tests.contract.parity.units import Units
@@ -15,6 +16,7 @@ PLAYERS = {
     "bells": (Bells, 6),
     "events": (Events, 6),
     "jobs": (Jobs, 20),
+    "moves": (Moves, 12),
     "nodes": (Nodes, 8),
     "objects": (Objects, 6),
     "units": (Units, 16),
