@@ -112,7 +112,7 @@ UNNOTICED: tuple[Note, ...] = (
     Note(
         "transitions/memory.py",
         "MemoryTransitions.close",
-        "not stored.is_live or stored.credits_spent",
+        "not stored.is_live or _paid(stored)",
         "a second fence behind `Closing`, which pays every unit before it reads the job; the contract holds it",
     ),
     Note(
