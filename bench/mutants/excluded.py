@@ -100,7 +100,7 @@ UNNOTICED: tuple[Note, ...] = (
     Note(
         "workflow/outbox.py",
         "Outbox._conclude",
-        "if may_end_job(unit): ...  ->  if True",
+        "if not opened or may_end_job(unit): ...  ->  if True",
         "costs a wake-up that finds nothing to do",
     ),
     Note(
