@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bench.simulate.packages import SINGLE, dag
 from gpupool.accounts.model import Customer
 from gpupool.artifacts.model import Artifact
 from gpupool.clock import Clock
@@ -28,6 +29,7 @@ from tests.support.work import CUSTOMER_ID, a_job, a_unit, some_work
 __all__ = [
     "CUSTOMER_ID",
     "NOW",
+    "SINGLE",
     "a_customer",
     "a_doorway",
     "a_grant",
@@ -46,7 +48,6 @@ __all__ = [
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SHA256 = "ab" * 32
 FILES = frozenset({"train.py", "evaluate.py"})
-SINGLE = '[package]\nentry = "train.py"\n'
 
 
 def a_customer(**changes: Any) -> Customer:
@@ -80,15 +81,6 @@ def an_upload(**changes: Any) -> Upload:
 def a_manifest(text: str | None = SINGLE) -> dict[str, Any]:
     """A package's manifest as its row keeps it."""
     return manifest_to_dict(parse_manifest(text, FILES))
-
-
-def dag(*needs: tuple[int, ...]) -> str:
-    """The text of a manifest with one unit per argument: ``dag((), (0,), (0, 1))`` is a fork that joins again."""
-    tables = []
-    for at, wanted in enumerate(needs):
-        names = ", ".join(f'"u{need}"' for need in wanted)
-        tables.append(f'[[units]]\nname = "u{at}"\nentry = "train.py"\nkind = "cpu"\nrequired_vram_mb = 0\nneeds = [{names}]\n')
-    return '[strategy]\nkind = "dag"\n' + "".join(tables)
 
 
 def a_package(text: str | None = SINGLE, **changes: Any) -> Upload:

@@ -13,6 +13,7 @@ from mangum import Mangum
 
 from bench.api.meter import Meter
 from bench.api.platform import Handler, a_job
+from bench.uploads import a_ready_upload
 from functions.customer_api.app import create_app
 from gpupool import aws
 from gpupool.accounts.model import Scope
@@ -23,7 +24,7 @@ from gpupool.jobs.model import JobStatus
 from gpupool.planning.manifest import manifest_to_dict, parse_manifest
 from gpupool.ports import AwsPorts
 from gpupool.settings import Settings
-from gpupool.uploads.model import Upload, UploadKind, UploadStatus
+from gpupool.uploads.model import UploadKind
 from infra.constructs.tables import SPECS, TableSpec
 from local.testing import private_emulator
 
@@ -135,25 +136,12 @@ def _submission(core: CustomerCore, customer_id: str) -> dict[str, Any]:
     from gpupool.uploads.dynamo import DynamoUploadStore
 
     store = DynamoUploadStore(aws.dynamodb(), "uploads")
+    package = manifest_to_dict(parse_manifest(None, frozenset({"train.py"})))
     ids = {}
     for kind in UploadKind:
         ids[kind] = new_id()
-        manifest = (
-            manifest_to_dict(parse_manifest(None, frozenset({"train.py"}))) if kind is UploadKind.TRAINING_PACKAGE else None
-        )
-        upload = Upload(
-            id=ids[kind],
-            customer_id=customer_id,
-            kind=kind,
-            name="bench",
-            content_type="application/zip",
-            size_bytes=1_000,
-            sha256="0" * 64,
-            status=UploadStatus.READY,
-            created_at=core.clock.now(),
-            manifest=manifest,
-        )
-        store.add(upload)
+        manifest = package if kind is UploadKind.TRAINING_PACKAGE else None
+        store.add(a_ready_upload(kind, ids[kind], customer_id=customer_id, at=core.clock.now(), manifest=manifest))
     return {
         "name": "bench",
         "dataset_id": ids[UploadKind.DATASET],

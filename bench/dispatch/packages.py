@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, datetime
 
+from bench.uploads import a_ready_upload
 from gpupool.bootstrap import CustomerCore
 from gpupool.jobs.model import Sensitivity
 from gpupool.jobs.submit import SubmitJob
@@ -11,7 +12,7 @@ from gpupool.planning.model import Manifest, ManifestUnit, Strategy
 from gpupool.ports import Ports
 from gpupool.settings import Settings
 from gpupool.units.model import Pool
-from gpupool.uploads.model import Upload, UploadKind, UploadStatus
+from gpupool.uploads.model import UploadKind
 from gpupool.wire.vocabulary import CapabilityClass, UnitKind
 
 PLENTY = 1_000_000_000
@@ -66,22 +67,9 @@ def sweep(units: int) -> Manifest:
 def upload(ports: Ports, customer_id: str, manifest: Manifest) -> SubmitJob:
     """A request for a job over ``manifest``, whose data set and package are ready."""
     package_id = f"package-of-{customer_id}"
-    for kind, name in ((UploadKind.DATASET, _DATASET_ID), (UploadKind.TRAINING_PACKAGE, package_id)):
-        made_of = manifest_to_dict(manifest) if kind is UploadKind.TRAINING_PACKAGE else None
-        ports.uploads.add(
-            Upload(
-                id=name,
-                customer_id=customer_id,
-                kind=kind,
-                name="bench",
-                content_type="application/zip",
-                size_bytes=1_000,
-                sha256="0" * 64,
-                status=UploadStatus.READY,
-                created_at=datetime.now(UTC),
-                manifest=made_of,
-            )
-        )
+    now, stored = datetime.now(UTC), manifest_to_dict(manifest)
+    ports.uploads.add(a_ready_upload(UploadKind.DATASET, _DATASET_ID, customer_id=customer_id, at=now))
+    ports.uploads.add(a_ready_upload(UploadKind.TRAINING_PACKAGE, package_id, customer_id=customer_id, at=now, manifest=stored))
     return SubmitJob(
         name="bench",
         dataset_id=_DATASET_ID,

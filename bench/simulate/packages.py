@@ -5,14 +5,14 @@ from random import Random
 from typing import Any
 
 from bench.simulate.loop import START
+from bench.uploads import a_ready_upload
 from gpupool.planning.manifest import parse_manifest
 from gpupool.planning.stored import manifest_to_dict
-from gpupool.uploads.model import Upload, UploadKind, UploadStatus
+from gpupool.uploads.model import Upload, UploadKind
 
 SINGLE = '[package]\nentry = "train.py"\n'
 _EVALUATE = '[evaluate]\nentry = "evaluate.py"\n'
 _FILES = frozenset({"train.py", "evaluate.py"})
-_SHA256 = "ab" * 32
 _LARGEST_DAG = 12
 
 
@@ -53,24 +53,8 @@ def _some_graph(random: Random) -> list[tuple[int, ...]]:
 
 
 def a_dataset(customer_id: str) -> Upload:
-    return _ready("dataset-1", customer_id, UploadKind.DATASET, None)
+    return a_ready_upload(UploadKind.DATASET, "dataset-1", customer_id=customer_id, at=START)
 
 
 def a_package(customer_id: str, package_id: str, manifest: dict[str, Any]) -> Upload:
-    return _ready(package_id, customer_id, UploadKind.TRAINING_PACKAGE, manifest)
-
-
-def _ready(upload_id: str, customer_id: str, kind: UploadKind, manifest: dict[str, Any] | None) -> Upload:
-    return Upload(
-        id=upload_id,
-        customer_id=customer_id,
-        kind=kind,
-        name=f"{upload_id}.zip",
-        content_type="application/zip",
-        size_bytes=10,
-        sha256=_SHA256,
-        status=UploadStatus.READY,
-        created_at=START,
-        finalized_at=START,
-        manifest=manifest,
-    )
+    return a_ready_upload(UploadKind.TRAINING_PACKAGE, package_id, customer_id=customer_id, at=START, manifest=manifest)

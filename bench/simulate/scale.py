@@ -6,11 +6,11 @@ from random import Random
 from typing import Any
 
 from gpupool.units import edges
-from gpupool.workflow import closing, decide, planning, tending
+from gpupool.workflow import decide, planning, rounds, tending
 
 # Where each bound is looked up, its name there, and what it may be in a seed. The last value is about the real one.
 _BOUNDS: tuple[tuple[tuple[Any, ...], str, tuple[int, ...]], ...] = (
-    ((planning, tending, closing), "PAGE", (1, 2, 5, 300)),
+    ((planning, rounds), "PAGE", (1, 2, 5, 300)),
     ((decide,), "FAN_OUT", (1, 3, 25)),
     ((edges,), "MOST_OWN_NEEDS", (1, 3, 8)),
     ((edges,), "_STRETCH", (2, 5, 128)),

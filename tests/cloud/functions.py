@@ -1,19 +1,17 @@
 """Lambda: loads the real handlers and runs them, one process at a time per copy."""
 
-import asyncio
 import importlib
 import importlib.util
 import json
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from tests.cloud.calls import Crash, Invocation, Wire
-from tests.support.events import FakeLambdaContext
+from tests.support.events import FakeLambdaContext, event_loop
 
 ROOT = Path(__file__).parents[2]
 Handler = Callable[[Any, Any], Any]
@@ -60,7 +58,7 @@ class Functions:
         self.invoked.add(invocation.room)
         handler = self._handler(invocation.room, copy)
         event = json.loads(json.dumps(invocation.event))
-        with _event_loop():
+        with event_loop():
             try:
                 value = self.wire.run(invocation, lambda: handler(event, FakeLambdaContext(invocation.room)))
             except Crash:
@@ -100,15 +98,3 @@ def _loaded(room: str, copy: int) -> Handler:
 
 def _crashed() -> Result:
     return Result(error="Lambda.Unknown", cause="The process ended before it answered.")
-
-
-@contextmanager
-def _event_loop() -> Iterator[None]:
-    """A loop for the doors' frameworks, which want one in their thread."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    try:
-        yield
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()

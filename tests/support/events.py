@@ -44,7 +44,7 @@ def load_event(name: str) -> dict[str, Any]:
 
 def invoke(handler: Callable[..., dict[str, Any]], event: dict[str, Any]) -> Answer:
     """Calls an HTTP handler as Lambda does, on an event loop of its own."""
-    with _event_loop():
+    with event_loop():
         raw = handler(event, FakeLambdaContext())
     text, headers = raw.get("body") or "", raw.get("headers", {})
     if headers.get("content-type", "").startswith("text/csv"):
@@ -55,7 +55,8 @@ def invoke(handler: Callable[..., dict[str, Any]], event: dict[str, Any]) -> Ans
 
 
 @contextmanager
-def _event_loop() -> Iterator[None]:
+def event_loop() -> Iterator[None]:
+    """A loop for the doors' frameworks, which want one in their thread."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:

@@ -7,7 +7,6 @@ from gpupool.errors import StaleWrite
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.jobs.store import JobStore
 from gpupool.ledger.model import release
-from gpupool.pages import Key
 from gpupool.transitions.store import Ending, Transitions
 from gpupool.units import decide as moves
 from gpupool.units.model import Failure, Unit, UnitStatus
@@ -15,7 +14,7 @@ from gpupool.units.store import UnitStore
 from gpupool.workflow.decide import BROKEN, outcome_of, platform_failure
 from gpupool.workflow.model import Outcome, Step
 from gpupool.workflow.moves import apply_move
-from gpupool.workflow.rounds import PAGE, Round, round_at
+from gpupool.workflow.rounds import Round, round_at, walk
 from gpupool.workflow.settle import Settlement
 
 _STATUS: dict[Outcome, JobStatus] = {
@@ -43,12 +42,9 @@ class Closing:
         if walked is None:
             self._jobs.begin_closing(job.id)
             walked = Round()
-        key: Key | None = {"job_id": job.id, "unit_id": walked.after} if walked.after else None
-        page = self._units.page(job.id, limit=PAGE, key=key)
-        for unit in page.items:
-            walked = self._end_unit(unit, walked)
-        if page.next_key is not None:
-            return Step(Outcome.CLOSING, walked.beyond(page.items[-1].id).cursor, step.steps + 1)
+        walked, more = walk(self._units, job.id, walked, self._end_unit)
+        if more:
+            return Step(Outcome.CLOSING, walked.cursor, step.steps + 1)
         return self._after(job, outcome, walked, step)
 
     def _end_unit(self, unit: Unit, walked: Round) -> Round:

@@ -6,7 +6,7 @@ from gpupool.jobs.model import Job, JobStatus
 from gpupool.jobs.store import JobStore
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.joining import Doorbell
-from gpupool.workflow.decide import BROKEN, fans_out, may_end_job, outcome_of, wakes
+from gpupool.workflow.decide import BROKEN, may_end_job, outcome_of, wakes
 from gpupool.workflow.executions import Executions
 from gpupool.workflow.settle import Settlement
 
@@ -60,14 +60,10 @@ class Outbox:
     def _conclude(self, unit: Unit) -> None:
         """The execution is woken only when it has something to do: at the end, or when more units are to be opened than
         one record may take time for."""
-        self._settlement.settle(unit)
-        self._settlement.open_gates(unit)
-        if fans_out(unit):
+        opened = self._settlement.conclude(unit)
+        if not opened:
             self._jobs.note_fan_out(unit.job_id, unit.index)
-            self._wake(unit.job_id)
-            return
-        self._settlement.open_dependents(unit)
-        if may_end_job(unit):
+        if not opened or may_end_job(unit):
             self._wake(unit.job_id)
 
     def _wake(self, job_id: str) -> None:

@@ -1,8 +1,13 @@
 """A round: one walk over all units of a job, page by page. What it has seen so far travels in the execution's state."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
+
+from gpupool.pages import Key
+from gpupool.units.model import Unit
+from gpupool.units.store import UnitStore
 
 # Units per step. Each may cost a write of some milliseconds, and a step has seconds, not minutes.
 PAGE = 300
@@ -21,9 +26,6 @@ class Round:
     thorough: bool = False
     broke_first: tuple[str, str] | None = None
 
-    def beyond(self, unit_id: str) -> "Round":
-        return replace(self, after=unit_id)
-
     @property
     def cursor(self) -> str:
         return _ADAPTER.dump_json(self).decode()
@@ -35,6 +37,17 @@ _ADAPTER = TypeAdapter(Round)
 def round_at(cursor: str) -> Round | None:
     """The round that a step left off; None at the start."""
     return _ADAPTER.validate_json(cursor) if cursor else None
+
+
+def walk(units: UnitStore, job_id: str, walked: Round, visit: Callable[[Unit, Round], Round]) -> tuple[Round, bool]:
+    """Visits the next page of a job's units; the round after it, and whether there are units beyond."""
+    key: Key | None = {"job_id": job_id, "unit_id": walked.after} if walked.after else None
+    page = units.page(job_id, limit=PAGE, key=key)
+    for unit in page.items:
+        walked = visit(unit, walked)
+    if page.next_key is None:
+        return walked, False
+    return replace(walked, after=page.items[-1].id), True
 
 
 def begins_a_walk(cursor: str) -> bool:

@@ -10,6 +10,7 @@ from gpupool.units.edges import gate_of
 from gpupool.units.model import Unit
 from gpupool.units.outputs import artifacts_of
 from gpupool.units.store import UnitStore
+from gpupool.workflow.decide import fans_out
 from gpupool.workflow.moves import apply_move
 
 
@@ -41,13 +42,20 @@ class Settlement:
         )
         return self._transitions.settle(unit, transfer)
 
-    def open_dependents(self, unit: Unit) -> None:
-        """Tells every dependent that the unit is completed, and queues those that waited for nothing else."""
+    def conclude(self, unit: Unit) -> bool:
+        """Settles a completed unit, tells its dependents, and queues those that waited for nothing else.
+
+        False when it has too many of them for one go: then they are left to a round, and only those that gather are told.
+        """
+        self.settle(unit)
+        self._open_gates(unit)
+        if fans_out(unit):
+            return False
         for index in unit.dependents:
             self._open(unit_id(unit.job_id, index), unit.index)
+        return True
 
-    def open_gates(self, unit: Unit) -> None:
-        """The same for dependents that gather."""
+    def _open_gates(self, unit: Unit) -> None:
         for index in unit.gathered_by:
             gathering = unit_id(unit.job_id, index)
             if self._units.open_gate(gathering, need=unit.index):

@@ -6,15 +6,14 @@ from dataclasses import replace
 from gpupool.clock import Clock
 from gpupool.jobs.model import Job
 from gpupool.jobs.store import JobStore
-from gpupool.pages import Key
 from gpupool.units import decide as moves
 from gpupool.units.model import Unit
 from gpupool.units.store import UnitStore
-from gpupool.workflow.decide import BROKEN, fans_out, is_overdue, is_under_way, lacks_consequences, outcome_of
+from gpupool.workflow.decide import BROKEN, is_overdue, is_under_way, lacks_consequences, outcome_of
 from gpupool.workflow.executions import Executions
 from gpupool.workflow.model import Outcome, Step
 from gpupool.workflow.moves import apply_move
-from gpupool.workflow.rounds import PAGE, Round, round_at
+from gpupool.workflow.rounds import Round, round_at, walk
 from gpupool.workflow.settle import Settlement
 
 # Each step leaves some eight events in the execution's history, which holds 25,000.
@@ -37,25 +36,16 @@ class Tending:
         outcome = outcome_of(job)
         if outcome not in _GOES_ON:
             return Step(outcome, steps=step.steps)
-        now_seen = round_at(step.cursor) or Round(fan_outs=job.fan_outs)
-        key: Key | None = {"job_id": job.id, "unit_id": now_seen.after} if now_seen.after else None
-        page = self._units.page(job.id, limit=PAGE, key=key)
-        for unit in page.items:
-            now_seen = self._tend(unit, now_seen)
-        if page.next_key is not None:
-            return Step(Outcome.TEND, now_seen.beyond(page.items[-1].id).cursor, step.steps + 1)
-        return self._after(job, now_seen, step.steps + 1)
+        seen, more = walk(self._units, job.id, round_at(step.cursor) or Round(fan_outs=job.fan_outs), self._tend)
+        if more:
+            return Step(Outcome.TEND, seen.cursor, step.steps + 1)
+        return self._after(job, seen, step.steps + 1)
 
     def _tend(self, unit: Unit, seen: Round) -> Round:
         now = self._clock.now()
         overdue = is_overdue(unit, now=now)
-        if seen.thorough and overdue:
-            self._settlement.settle(unit)
-            self._settlement.open_gates(unit)
-            if fans_out(unit):
-                seen = replace(seen, fan_outs=seen.fan_outs | {unit.index})
-            else:
-                self._settlement.open_dependents(unit)
+        if seen.thorough and overdue and not self._settlement.conclude(unit):
+            seen = replace(seen, fan_outs=seen.fan_outs | {unit.index})
         fan_outs = seen.fan_outs
         unit = apply_move(self._units, unit, lambda fresh: moves.due(fresh, met=fan_outs, now=now))
         if unit.status in BROKEN and unit.failure is not None:
