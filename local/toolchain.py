@@ -50,7 +50,8 @@ def _fingerprint(lock: Path) -> str:
 
 
 def _install(*, python: Path, lock: Path, progress: Callable[[str], None]) -> None:
-    command = [str(python), "-m", "pip", "install", "--no-deps", "--require-hashes", "--progress-bar", "off"]
+    # Isolated: a PYTHONPATH that leads to another environment would have pip leave out what it finds there.
+    command = [str(python), "-I", "-m", "pip", "install", "--no-deps", "--require-hashes", "--progress-bar", "off"]
     command += ["--disable-pip-version-check", "-r", str(lock)]
     tail: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:

@@ -1,5 +1,6 @@
 """The tool venv and the synthesis cache: made once, by one process, and afresh after an interruption."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local import synth
-from local.layout import REPO_ROOT
+from local.layout import LOCK_FILE, REPO_ROOT
 from local.toolchain import ToolchainError, ensure_tools
 
 
@@ -32,6 +33,19 @@ def test_venv_is_made_once_and_again_after_an_interruption(tmp_path: Path) -> No
     assert python.exists()
     assert first == 2
     assert len(said) == 2 * first
+
+
+@pytest.mark.stack
+def test_what_another_environment_has_is_installed_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = _empty_lock(tmp_path)
+    entries = LOCK_FILE.read_text(encoding="utf-8").split("\n")
+    at = next(number for number, line in enumerate(entries) if line.startswith("h11=="))
+    lock.write_text("\n".join(entries[at : at + 3]) + "\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+
+    python = ensure_tools(progress=lambda _text: None, tool_venv=tmp_path / "venv", lock=lock)
+
+    assert subprocess.run([python, "-I", "-c", "import h11"], check=False).returncode == 0
 
 
 @pytest.mark.stack
