@@ -26,7 +26,7 @@ from gpupool.ports import AwsPorts
 from gpupool.settings import Settings
 from gpupool.uploads.model import UploadKind
 from infra.constructs.tables import SPECS, TableSpec
-from local.testing import private_emulator
+from local.testing import PrivateEmulator, private_emulator
 
 BUCKET = "bench"
 _PLENTY = 1_000_000
@@ -54,15 +54,13 @@ class Emulated:
 @contextmanager
 def empty_account() -> Iterator[dict[str, str]]:
     """A private emulator with the tables and nothing that reacts to them, and the settings that name what is there."""
-    with TemporaryDirectory() as home, private_emulator(Path(home)) as emulator:
-        _use(emulator.running.endpoint, emulator.keys.access_key_id, emulator.keys.secret_access_key)
+    with TemporaryDirectory() as home, private_emulator(Path(home)) as emulator, _named(emulator):
         for spec in SPECS:
             _create(spec)
         aws.s3().create_bucket(Bucket=BUCKET)
         made = aws.secretsmanager().create_secret(Name="signing", SecretString=secrets.token_hex(32))
         names = {f"{spec.name}_table": spec.name for spec in SPECS}
         yield names | {"bucket": BUCKET, "signing_secret_arn": made["ARN"], "webhook_queue_url": "nobody-rings"}
-        aws.reset()
 
 
 @contextmanager
@@ -76,11 +74,23 @@ def _no_limits() -> dict[str, int]:
     return dict.fromkeys(("requests_per_minute", "jobs_per_minute", "logins_per_minute", "live_jobs", "units_per_day"), _PLENTY)
 
 
-def _use(endpoint: str, key: str, secret: str) -> None:
+@contextmanager
+def _named(emulator: PrivateEmulator) -> Iterator[None]:
+    """The environment names the emulator meanwhile. Left behind, it would send the next measurement to one that is gone."""
+    before = dict(os.environ)
     os.environ.update(
-        AWS_ENDPOINT_URL=endpoint, AWS_ACCESS_KEY_ID=key, AWS_SECRET_ACCESS_KEY=secret, AWS_DEFAULT_REGION="us-east-1"
+        AWS_ENDPOINT_URL=emulator.running.endpoint,
+        AWS_ACCESS_KEY_ID=emulator.keys.access_key_id,
+        AWS_SECRET_ACCESS_KEY=emulator.keys.secret_access_key,
+        AWS_DEFAULT_REGION="us-east-1",
     )
     aws.reset()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        aws.reset()
 
 
 def _create(spec: TableSpec) -> None:
