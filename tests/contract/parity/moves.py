@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
-from gpupool.jobs.model import JobStatus
+from gpupool.jobs.model import JobStatus, ReleaseWindow
 from gpupool.jobs.store import JobStore
 from tests.contract.parity.alike import operation
 from tests.contract.parity.jobs import FAILURE, Jobs, customers, job_ids
@@ -52,6 +52,11 @@ class Moves(Jobs):
             self.both(lambda side: side.jobs.fanned_out(job_id, frozenset({index, 1})))
         else:
             self.both(lambda side: side.jobs.note_failure(job_id, replace(FAILURE, attempt=index)))
+
+    @operation(job_id=job_ids, low=st.integers(0, 3), high=st.none() | st.integers(0, 3), met=st.frozensets(st.integers(0, 2)))
+    def note_window(self, job_id: str, low: int, high: int | None, met: frozenset[int]) -> None:
+        window = ReleaseWindow(low=low, reach=low, refill_at=low + 1, high=high, met=met)
+        self.both(lambda side: side.jobs.note_window(job_id, window))
 
     @operation(job_id=job_ids, generation=st.integers(0, 3))
     def hand_over(self, job_id: str, generation: int) -> None:

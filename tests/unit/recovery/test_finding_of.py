@@ -98,7 +98,7 @@ def test_a_unit_is_ready_since_its_last_need_was_completed() -> None:
 )
 def test_every_finding_of_a_row_has_a_move_that_mends_it(unit: Unit, status: UnitStatus) -> None:
     now = NOW + 31 * MINUTE
-    moved = decide.moved(unit, now=now)
+    moved = decide.moved(unit, a_job(), now=now)
     assert moved is not None
     assert moved.status is status
     assert decide.finding_of(moved, a_job(), now, Evidence(bells=0, ready_since=NOW)) is None

@@ -116,7 +116,7 @@ def test_a_unit_that_is_claimed_while_it_is_given_up_keeps_its_bell() -> None:
     platform.tick(timedelta(days=2).total_seconds())
     store = ClaimedMeanwhile(platform.ports.world)
     store.claim = lambda: Machine(platform).take()
-    letters = DeadLetters(units=store, queue=platform.ports.queue, clock=platform.clock)
+    letters = DeadLetters(jobs=platform.ports.jobs, units=store, queue=platform.ports.queue, clock=platform.clock)
 
     letters.handle(bell)
 

@@ -4,21 +4,24 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gpupool.jobs.model import JobStatus
+from gpupool.jobs.model import JobStatus, ReleaseWindow
 from gpupool.units.decide import is_ready
 from gpupool.units.model import UnitStatus
 from gpupool.wire.failures import FailureCode
 from gpupool.workflow.decide import (
     FAN_OUT,
     fans_out,
+    has_room,
     is_overdue,
     is_under_way,
     lacks_consequences,
-    may_end_job,
     outcome_of,
     platform_failure,
     wakes,
+    window_after,
 )
 from gpupool.workflow.model import Outcome
 from gpupool.workflow.rounds import Round
@@ -73,10 +76,49 @@ def test_an_execution_is_woken_only_for_a_reason() -> None:
     assert wakes(a_job(units_total=3, task_token="t", fan_outs=frozenset({0})))
 
 
-def test_only_a_unit_that_nothing_needs_can_be_the_last() -> None:
-    assert may_end_job(a_unit())
-    assert not may_end_job(a_unit(dependents=(1,)))
-    assert not may_end_job(a_unit(gathered_by=(9,)))
+@pytest.mark.parametrize(
+    ("changes", "due"),
+    [
+        ({}, False),
+        ({"units_completed": 9}, False),
+        ({"units_completed": 10}, True),
+        ({"fan_outs": frozenset({0})}, False),
+        ({"fan_outs": frozenset({0, 7})}, True),
+    ],
+)
+def test_a_job_that_holds_units_back_is_gone_over_when_there_is_room_or_another_fan_out(
+    changes: dict[str, object], due: bool
+) -> None:
+    held = ReleaseWindow(low=0, reach=0, refill_at=10, high=40, met=frozenset({0}))
+    job = a_job(**{"units_total": 100, "units_completed": 0, "window": held} | changes)
+    assert (outcome_of(job) is Outcome.TEND) is due
+
+
+def test_a_window_that_holds_nothing_back_waits_for_no_room() -> None:
+    job = a_job(units_total=100, units_completed=50, window=ReleaseWindow(low=0, reach=0, refill_at=10))
+    assert outcome_of(job) is Outcome.ADVANCE
+
+
+@pytest.mark.parametrize(
+    ("under_way", "running", "room"), [(299, 0, True), (300, 0, False), (300, 200, False), (300, 201, True), (301, 201, False)]
+)
+def test_there_is_room_for_half_as_many_again_as_machines_work(under_way: int, running: int, room: bool) -> None:
+    assert has_room(Round(under_way=under_way, running=running), released=300) is room
+
+
+@given(
+    released=st.integers(1, 400),
+    running=st.integers(0, 5_000),
+    over=st.integers(0, 400),
+    counted=st.integers(0, 10_000),
+)
+def test_the_next_units_are_released_before_those_under_way_are_done(
+    released: int, running: int, over: int, counted: int
+) -> None:
+    most = max(released, running + running // 2)
+    done = Round(under_way=most + over, running=running, counted=counted, high=99_999)
+    refill_at = window_after(done, released=released).refill_at
+    assert counted < refill_at <= counted + done.under_way
 
 
 def test_a_few_dependents_are_opened_at_once_and_many_by_the_execution() -> None:

@@ -192,7 +192,14 @@ def build_workflow(ports: Ports) -> TrainingWorkflow:
         jobs=jobs,
         executions=ports.executions,
         planning=Planning(jobs=jobs, units=units, uploads=ports.uploads, clock=clock),
-        tending=Tending(jobs=jobs, units=units, settlement=settlement, executions=ports.executions, clock=clock),
+        tending=Tending(
+            jobs=jobs,
+            units=units,
+            settlement=settlement,
+            executions=ports.executions,
+            clock=clock,
+            released=ports.settings.release_window,
+        ),
         closing=Closing(jobs=jobs, units=units, transitions=ports.transitions, settlement=settlement, clock=clock),
     )
 
@@ -238,7 +245,7 @@ def build_sweep(ports: Ports) -> Sweep:
 
 
 def build_dead_letters(ports: Ports) -> DeadLetters:
-    return DeadLetters(units=ports.units, queue=ports.queue, clock=ports.clock)
+    return DeadLetters(jobs=ports.jobs, units=ports.units, queue=ports.queue, clock=ports.clock)
 
 
 def build_recovery(ports: Ports) -> Recovery:

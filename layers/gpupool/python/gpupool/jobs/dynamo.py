@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from gpupool.dynamo import Item, from_item, query_page, read_together, start_after, to_item, update_if
-from gpupool.jobs.model import LIVE, Job, JobStatus
+from gpupool.jobs.model import LIVE, Job, JobStatus, ReleaseWindow
 from gpupool.pages import Key, Page
 from gpupool.units.model import Failure
 
@@ -96,14 +96,14 @@ def open_count_write(table: str, job_id: str) -> dict[str, Any]:
     return {"TableName": table, "Item": to_item(row), "ConditionExpression": "attribute_not_exists(job_id)"}
 
 
-def count_write(table: str, job_id: str, *, credits: int) -> dict[str, Any]:
+def count_write(table: str, job_id: str, *, credits: int, at: datetime) -> dict[str, Any]:
     """The update that counts one paid unit; refused when the job has ended, for its hold is gone."""
     return {
         "TableName": table,
         "Key": to_item({"job_id": job_id}),
-        "UpdateExpression": "ADD units_completed :one, credits_spent :credits",
+        "UpdateExpression": "SET progressed_at = :at ADD units_completed :one, credits_spent :credits",
         "ConditionExpression": "attribute_exists(job_id) AND attribute_not_exists(ended_at)",
-        "ExpressionAttributeValues": to_item({":one": 1, ":credits": credits}),
+        "ExpressionAttributeValues": to_item({":one": 1, ":credits": credits, ":at": at.isoformat()}),
     }
 
 
@@ -122,7 +122,13 @@ def end_count_write(table: str, job: Job, *, at: datetime) -> dict[str, Any]:
 def _counted(job: Job, item: Item | None) -> Job:
     """The job with the counters of its ``progress`` item."""
     row = from_item(item or {})
-    return replace(job, units_completed=row.get("units_completed", 0), credits_spent=row.get("credits_spent", 0))
+    at = row.get("progressed_at")
+    return replace(
+        job,
+        units_completed=row.get("units_completed", 0),
+        credits_spent=row.get("credits_spent", 0),
+        progressed_at=datetime.fromisoformat(at) if at else None,
+    )
 
 
 class DynamoJobStore:
@@ -207,6 +213,17 @@ class DynamoJobStore:
             condition="attribute_exists(job_id)",
             names={},
             values={":done": {str(index) for index in indexes}},
+        )
+
+    def note_window(self, job_id: str, window: ReleaseWindow) -> None:
+        row = TypeAdapter(ReleaseWindow).dump_python(window, mode="json", exclude_none=True)
+        condition, live = status_condition()
+        self._update(
+            job_id,
+            expression="SET #window = :window",
+            condition=condition,
+            names={"#status": "status", "#window": "window"},
+            values=live | {":window": row},
         )
 
     def hand_over(self, job_id: str, *, generation: int) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from gpupool.jobs.model import Job, JobStatus
+from gpupool.jobs.model import Job, JobStatus, ReleaseWindow
 from gpupool.pages import Key, Page
 from gpupool.units.model import Failure
 from gpupool.world import World
@@ -66,6 +66,12 @@ class MemoryJobStore:
             if job is not None:
                 self.write(replace(job, fan_outs=job.fan_outs - indexes))
 
+    def note_window(self, job_id: str, window: ReleaseWindow) -> None:
+        with self._world.lock:
+            job = self._world.jobs.get(job_id)
+            if job is not None and job.is_live:
+                self.write(replace(job, window=window))
+
     def hand_over(self, job_id: str, *, generation: int) -> None:
         with self._world.lock:
             job = self._world.jobs.get(job_id)
@@ -98,4 +104,4 @@ class MemoryJobStore:
     def write(self, job: Job) -> Job:
         """Puts a row and answers it as a move does, without the counters of a live job."""
         self._world.jobs[job.id] = job
-        return replace(job, units_completed=0, credits_spent=0) if job.is_live else job
+        return replace(job, units_completed=0, credits_spent=0, progressed_at=None) if job.is_live else job

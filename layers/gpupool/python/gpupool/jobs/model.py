@@ -59,6 +59,22 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseWindow:
+    """How far the units of a wide job are released. All of it is a hint: a round goes over the rows and decides by them.
+
+    Every unit before ``low`` is completed, and none beyond ``reach`` was opened by one of those. ``high`` is the first unit
+    that is ready and held back, None when none is. The next ones are released when ``refill_at`` units are completed. ``met``:
+    the fan-outs whose dependents are being released.
+    """
+
+    low: int
+    reach: int
+    refill_at: int
+    high: int | None = None
+    met: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One row of ``jobs``. ``task_token`` is the execution's current wait; it never leaves the control plane."""
 
@@ -78,6 +94,8 @@ class Job:
     units_total: int = 0
     units_completed: int = 0
     credits_spent: int = 0
+    # When a unit was paid last; kept while the job is live.
+    progressed_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     cancel_requested_at: datetime | None = None
@@ -91,6 +109,8 @@ class Job:
     broken: Failure | None = None
     # Completed units with more dependents than the outbox opens by itself; the execution's next round opens them.
     fan_outs: frozenset[int] = frozenset()
+    # None as long as every unit that was ready could be released at once.
+    window: ReleaseWindow | None = None
     # From here on no unit may be added: what ends a job goes over its units once.
     closing: bool = False
 

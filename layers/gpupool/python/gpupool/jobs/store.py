@@ -1,13 +1,13 @@
 """Where jobs are kept. A job is created and ended by transitions; in between, these few moves change it.
 
-What a move answers tells nothing of a live job's counters, ``units_completed`` and ``credits_spent``: who decides on them reads
-the job afterwards.
+What a move answers tells nothing of what a live job has paid for, ``units_completed``, ``credits_spent`` and ``progressed_at``:
+who decides on them reads the job afterwards.
 """
 
 from datetime import datetime
 from typing import Protocol
 
-from gpupool.jobs.model import Job, JobStatus
+from gpupool.jobs.model import Job, JobStatus, ReleaseWindow
 from gpupool.pages import Key, Page
 from gpupool.units.model import Failure
 
@@ -40,6 +40,9 @@ class JobStore(Protocol):
 
     def fanned_out(self, job_id: str, indexes: frozenset[int]) -> None:
         """Takes notes of ``note_fan_out`` back, once their dependents are open."""
+
+    def note_window(self, job_id: str, window: ReleaseWindow) -> None:
+        """Notes how far a round released the job's units; the last one to do so counts."""
 
     def hand_over(self, job_id: str, *, generation: int) -> None:
         """Notes the execution that drives the job from now on; an earlier one changes nothing."""

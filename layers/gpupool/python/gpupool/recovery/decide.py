@@ -19,6 +19,7 @@ from gpupool.units.decide import bell_is_stale, due, is_ready
 from gpupool.units.edges import gathers
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.webhooks.model import Endpoint
+from gpupool.workflow.decide import is_held_back
 from gpupool.workflow.executions import execution_name
 from gpupool.workflow.model import Run
 
@@ -46,6 +47,8 @@ def finding_of(unit: Unit, job: Job, now: datetime, evidence: Evidence) -> Findi
     if unit.status is UnitStatus.COMPLETED:
         return _of_completed(unit, now, evidence)
     if is_ready(unit):
+        if is_held_back(unit, job):
+            return None
         return Finding.READY_NOT_RELEASED if _older(evidence.ready_since, RELEASED_AFTER, now) else None
     if evidence.bells != 0:
         return None
@@ -63,26 +66,27 @@ def _of_completed(unit: Unit, now: datetime, evidence: Evidence) -> Finding | No
     return Finding.NEED_NOT_OPENED if evidence.awaited else None
 
 
-def moved(unit: Unit, *, now: datetime) -> Unit | None:
+def moved(unit: Unit, job: Job, *, now: datetime) -> Unit | None:
     """The unit after the repair of its finding, for those that a write of its row repairs: its stream does the rest.
 
     Rings at once where ``due`` would still wait, because here the bell is known to be lost.
     """
-    if unit.status is UnitStatus.QUEUED and not bell_is_stale(unit, now=now):
+    if unit.status is UnitStatus.QUEUED and not bell_is_stale(unit, progressed_at=job.progressed_at, now=now):
         return replace(unit, rung_at=now)
-    return due(unit, now=now)
+    return due(unit, progressed_at=job.progressed_at, now=now)
 
 
 def unpaid(job: Job, units: Sequence[Unit], *, now: datetime) -> tuple[Unit, ...]:
     """Completed units that may not have been paid, or are still waited for. ``units`` must be all of the job's.
 
-    A job counts how many were paid, and not which: when it is too few, all are tried.
+    A job counts how many were paid, and not which: when it is too few, all are tried. Whatever waits for a fan-out that the
+    execution knows of is opened by it, as there is room.
     """
     completed = (unit for unit in units if unit.status is UnitStatus.COMPLETED)
     old = tuple(unit for unit in completed if _older(unit.finished_at, PAID_AFTER, now))
     if job.units_completed < len(old):
         return old
-    waited_for = awaited(units, frozenset(unit.index for unit in old))
+    waited_for = awaited(units, frozenset(unit.index for unit in old) - job.fan_outs)
     return tuple(unit for unit in old if unit.index in waited_for)
 
 

@@ -41,7 +41,7 @@ class UnitCheck:
         for unit in page.items:
             evidence = self._evidence(unit, job, known, waiting)
             finding = decide.finding_of(unit, job, now, evidence)
-            if finding is not None and self._moved(unit):
+            if finding is not None and self._moved(unit, job):
                 yield Found(finding, unit.id, job.id)
         if whole and page.next_key is None:
             yield from self._settle(job, page.items, now)
@@ -53,9 +53,9 @@ class UnitCheck:
             ready_since=decide.ready_since(unit, job, known),
         )
 
-    def _moved(self, unit: Unit) -> bool:
+    def _moved(self, unit: Unit, job: Job) -> bool:
         """Whether the row was repaired; one that changed since it was read was not forgotten."""
-        moved = decide.moved(unit, now=self._clock.now())
+        moved = decide.moved(unit, job, now=self._clock.now())
         if moved is None:
             return False
         try:
@@ -67,7 +67,7 @@ class UnitCheck:
     def _settle(self, job: Job, units: tuple[Unit, ...], now: datetime) -> Iterator[Found]:
         """Does again what follows from completed units, and tells of those for which it had not been done."""
         suspects = decide.unpaid(job, units, now=now)
-        waited_for = decide.awaited(units, frozenset(unit.index for unit in suspects))
+        waited_for = decide.awaited(units, frozenset(unit.index for unit in suspects) - job.fan_outs)
         for unit in suspects:
             paid_now = self._settlement.settle(unit)
             evidence = Evidence(paid=not paid_now, awaited=unit.index in waited_for)

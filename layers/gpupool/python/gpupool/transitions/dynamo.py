@@ -79,7 +79,7 @@ class DynamoTransitions:
             raise SubmitRefused(frozenset(failed or [Obstacle.BUSY]))
 
     def settle(self, unit: Unit, debit: Transfer) -> bool:
-        count = count_write(self._tables.progress, unit.job_id, credits=debit.amount)
+        count = count_write(self._tables.progress, unit.job_id, credits=debit.amount, at=debit.created_at)
         return self._once([*self._move(debit), {"Update": count}])
 
     def close(self, job: Job, ending: Ending) -> bool:

@@ -56,7 +56,9 @@ class MemoryTransitions:
             self._check_covered(debit)
             self._ledger.write(debit)
             spent = job.credits_spent + debit.amount
-            self._world.jobs[job.id] = replace(job, units_completed=job.units_completed + 1, credits_spent=spent)
+            self._world.jobs[job.id] = replace(
+                job, units_completed=job.units_completed + 1, credits_spent=spent, progressed_at=debit.created_at
+            )
             return True
 
     def close(self, job: Job, ending: Ending) -> bool:
@@ -67,8 +69,14 @@ class MemoryTransitions:
             if ending.release is not None:
                 self._check_covered(ending.release)
                 self._ledger.write(ending.release)
-            ended = replace(stored, status=ending.status, failure=ending.failure, finished_at=ending.at, task_token=None)
-            self._world.jobs[job.id] = ended
+            self._world.jobs[job.id] = replace(
+                stored,
+                status=ending.status,
+                failure=ending.failure,
+                finished_at=ending.at,
+                task_token=None,
+                progressed_at=None,
+            )
             self._use(job, in_use=False)
             self._limits.leave(job.customer_id, job.id)
             return True

@@ -239,22 +239,27 @@ def cancelled(unit: Unit, *, now: datetime) -> Unit:
     return replace(unit, status=UnitStatus.CANCELLED, lease=None, finished_at=now)
 
 
-def is_ready(unit: Unit) -> bool:
-    """Whether the unit waits for nothing but its release."""
-    return unit.status is UnitStatus.WAITING and not unit.open_needs
+def is_ready(unit: Unit, *, met: frozenset[int] = frozenset()) -> bool:
+    """Whether the unit waits for nothing but its release. ``met``: needs that are met although the row may not say so yet."""
+    return unit.status is UnitStatus.WAITING and not _open_needs(unit, met)
 
 
-def due(unit: Unit, *, met: frozenset[int] = frozenset(), now: datetime) -> Unit | None:
-    """What is to be done about a unit when its job is looked at; None when nothing is. ``met``: needs that are met although
-    the row may not say so yet.
+def _open_needs(unit: Unit, met: frozenset[int]) -> frozenset[int]:
+    """One that gathers waits for gates, and who empties a gate takes it out."""
+    return unit.open_needs if gathers(unit.needs) else unit.open_needs - met
+
+
+def due(unit: Unit, *, met: frozenset[int] = frozenset(), progressed_at: datetime | None = None, now: datetime) -> Unit | None:
+    """What is to be done about a unit when its job is looked at; None when nothing is. ``met`` as in ``is_ready``;
+    ``progressed_at`` as in ``bell_is_stale``.
 
     Beyond the release of a ready unit, this repairs: bells are hints that a node can lose and leases are kept by nodes, so
     neither may be the only thing that moves a unit.
     """
     if unit.status is UnitStatus.WAITING:
-        return _opened(unit, frozenset() if gathers(unit.needs) else met, now=now)
+        return _opened(unit, met, now=now)
     if unit.status is UnitStatus.QUEUED:
-        if bell_is_stale(unit, now=now):
+        if bell_is_stale(unit, progressed_at=progressed_at, now=now):
             return undeliverable(unit, now=now)
         rung_at = unit.rung_at or unit.queued_at
         return replace(unit, rung_at=now) if rung_at is not None and now - rung_at > _RING_AGAIN else None
@@ -264,12 +269,17 @@ def due(unit: Unit, *, met: frozenset[int] = frozenset(), now: datetime) -> Unit
 
 
 def _opened(unit: Unit, met: frozenset[int], *, now: datetime) -> Unit | None:
-    rest = replace(unit, open_needs=unit.open_needs - met)
+    rest = replace(unit, open_needs=_open_needs(unit, met))
     if is_ready(rest):
         return queued(rest, now=now)
     return rest if rest.open_needs != unit.open_needs else None
 
 
-def bell_is_stale(unit: Unit, *, now: datetime) -> bool:
-    """Whether a queued unit has waited longer than it makes sense to keep ringing."""
-    return unit.status is UnitStatus.QUEUED and unit.queued_at is not None and now - unit.queued_at > PATIENCE
+def bell_is_stale(unit: Unit, *, progressed_at: datetime | None = None, now: datetime) -> bool:
+    """Whether a queued unit has waited longer than it makes sense to keep ringing.
+
+    ``progressed_at``: when its job got a unit done last. As long as others of the job are served, this one has only to wait.
+    """
+    if unit.status is not UnitStatus.QUEUED or unit.queued_at is None:
+        return False
+    return now - max(unit.queued_at, progressed_at or unit.queued_at) > PATIENCE

@@ -50,6 +50,7 @@ class Closing:
     def _end_unit(self, unit: Unit, walked: Round) -> Round:
         now = self._clock.now()
         ended = apply_move(self._units, unit, lambda fresh: None if fresh.is_final else moves.cancelled(fresh, now=now))
+        walked = replace(walked, writes=walked.writes + (ended is not unit or walked.thorough))
         if ended.status in BROKEN:
             self._settlement.list_outputs(ended)
             broke = (str(ended.finished_at), ended.id)

@@ -3,6 +3,7 @@
 from gpupool.clock import Clock
 from gpupool.dispatch.queue import Queue
 from gpupool.errors import StaleWrite
+from gpupool.jobs.store import JobStore
 from gpupool.units import decide
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.units.store import UnitStore
@@ -12,21 +13,30 @@ _NEEDS_A_BELL = frozenset({UnitStatus.QUEUED, UnitStatus.RUNNING})
 
 
 class DeadLetters:
-    def __init__(self, *, units: UnitStore, queue: Queue, clock: Clock) -> None:
+    def __init__(self, *, jobs: JobStore, units: UnitStore, queue: Queue, clock: Clock) -> None:
+        self._jobs = jobs
         self._units = units
         self._queue = queue
         self._clock = clock
 
     def handle(self, bell: Doorbell) -> None:
-        """Rings again while somebody may still come, fails the unit when nobody came for a day, else lets the bell go."""
+        """Rings again while somebody may still come, fails the unit when nobody came to its job for a day, else lets the bell
+        go."""
         unit = self._units.get(bell.unit_id)
         if unit is None or unit.status not in _NEEDS_A_BELL:
             return
-        if decide.bell_is_stale(unit, now=self._clock.now()):
+        if self._is_stale(unit):
             self._give_up(unit)
             return
         again = Doorbell(job_id=unit.job_id, unit_id=unit.id, attempt=unit.attempt)
         self._queue.ring(self._queue.queue_url(unit.pool, unit.capability), again, group=unit.customer_id)
+
+    def _is_stale(self, unit: Unit) -> bool:
+        now = self._clock.now()
+        if not decide.bell_is_stale(unit, now=now):
+            return False
+        job = self._jobs.get(unit.job_id)
+        return job is None or decide.bell_is_stale(unit, progressed_at=job.progressed_at, now=now)
 
     def _give_up(self, unit: Unit) -> None:
         try:

@@ -1,8 +1,9 @@
 """What a job needs next: pure decisions over its rows."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from gpupool.jobs.model import Job, JobStatus
+from gpupool.jobs.model import Job, JobStatus, ReleaseWindow
 from gpupool.units.model import Failure, Unit, UnitStatus
 from gpupool.wire.failures import FailureCode, blame_of
 from gpupool.workflow.model import Outcome
@@ -11,6 +12,9 @@ from gpupool.workflow.rounds import Round
 # Dependents that the outbox opens while it handles one record. A batch of 25 records then makes at most 625 small writes,
 # seconds below the function's timeout; what has more is opened page by page.
 FAN_OUT = 25
+# Units of a job that may be released and not completed. More would stand in the queue before everybody else's, and a machine
+# finds enough among these.
+RELEASED = 300
 _ON_ITS_WAY = timedelta(minutes=5)
 BROKEN = frozenset({UnitStatus.FAILED, UnitStatus.REJECTED})
 _UNDER_WAY = frozenset({UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING})
@@ -31,7 +35,15 @@ def outcome_of(job: Job) -> Outcome:
         return Outcome.CANCELLED
     if job.broken is not None or job.closing:
         return Outcome.FAILED
-    return Outcome.TEND if job.fan_outs else Outcome.ADVANCE
+    return Outcome.TEND if _is_due_for_a_round(job) else Outcome.ADVANCE
+
+
+def _is_due_for_a_round(job: Job) -> bool:
+    """Whether units wait that a round can release: those of a fan-out, or those that were held back."""
+    window = job.window
+    if window is None or window.high is None:
+        return bool(job.fan_outs)
+    return bool(job.fan_outs - window.met) or job.units_completed >= window.refill_at
 
 
 def wakes(job: Job) -> bool:
@@ -44,11 +56,6 @@ def fans_out(unit: Unit) -> bool:
     return len(unit.dependents) > FAN_OUT
 
 
-def may_end_job(unit: Unit) -> bool:
-    """Whether the job can be over once this unit is completed: one that others need is never the last."""
-    return not unit.dependents and not unit.gathered_by
-
-
 def is_overdue(unit: Unit, *, now: datetime) -> bool:
     """Whether a completed unit's debit should be there. Not earlier than minutes after its end, because the stream's record
     is usually just on its way."""
@@ -59,6 +66,47 @@ def is_overdue(unit: Unit, *, now: datetime) -> bool:
 def is_under_way(unit: Unit) -> bool:
     """Whether the unit is with a machine or waits for one."""
     return unit.status in _UNDER_WAY
+
+
+def gone_past(seen: Round, unit: Unit, *, overdue: bool) -> Round:
+    """The round when it comes to the unit: what is completed without a gap, and how far its units open others themselves."""
+    low = seen.low + 1 if overdue and unit.index == seen.low else seen.low
+    opens = 0 if fans_out(unit) else max(unit.dependents, default=0)
+    return replace(seen, low=low, overdue=seen.overdue + overdue, reach=max(seen.reach, opens))
+
+
+def tended(seen: Round, unit: Unit, *, wrote: bool) -> Round:
+    """The round once the unit is as it should be."""
+    return replace(
+        seen,
+        under_way=seen.under_way + is_under_way(unit),
+        running=seen.running + (unit.status is UnitStatus.RUNNING),
+        writes=seen.writes + wrote,
+    )
+
+
+def has_room(seen: Round, *, released: int) -> bool:
+    """Whether another unit may be released: ``released`` at a time, or half as many again as machines work on the job."""
+    return seen.under_way < _most_under_way(seen, released)
+
+
+def _most_under_way(seen: Round, released: int) -> int:
+    return max(released, seen.running + seen.running // 2)
+
+
+def window_after(done: Round, *, released: int) -> ReleaseWindow:
+    """How far the round released the job's units. The next ones follow when a quarter of these are done, long before the
+    machines run out of work; and never later than when all are, so that something wakes the execution."""
+    most = _most_under_way(done, released)
+    kept = most - most // 4
+    refill_at = done.counted + max(1, done.under_way - kept)
+    return ReleaseWindow(done.low, done.reach, refill_at, done.high, done.fan_outs)
+
+
+def is_held_back(unit: Unit, job: Job) -> bool:
+    """Whether a waiting unit is not released although it could be, because enough others of its job are."""
+    window = job.window
+    return window is not None and window.high is not None and unit.index >= window.high
 
 
 def lacks_consequences(job: Job, done: Round) -> bool:

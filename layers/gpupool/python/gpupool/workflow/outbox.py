@@ -6,9 +6,9 @@ from gpupool.jobs.model import Job, JobStatus
 from gpupool.jobs.store import JobStore
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.joining import Doorbell
-from gpupool.workflow.decide import BROKEN, may_end_job, outcome_of, wakes
+from gpupool.workflow.decide import BROKEN, outcome_of, wakes
 from gpupool.workflow.executions import Executions
-from gpupool.workflow.settle import Settlement
+from gpupool.workflow.settle import Opened, Settlement
 
 
 class Outbox:
@@ -58,12 +58,13 @@ class Outbox:
         self._queue.ring(url, bell, group=unit.customer_id)
 
     def _conclude(self, unit: Unit) -> None:
-        """The execution is woken only when it has something to do: at the end, or when more units are to be opened than
-        one record may take time for."""
+        """The execution is woken only when it has something to do: at the end, when there is room for units that were held
+        back, or when more are to be opened than one record may take time for. A unit that has queued another was neither the
+        last nor makes room."""
         opened = self._settlement.conclude(unit)
-        if not opened:
+        if opened is Opened.LEFT:
             self._jobs.note_fan_out(unit.job_id, unit.index)
-        if not opened or may_end_job(unit):
+        if opened is not Opened.SOME:
             self._wake(unit.job_id)
 
     def _wake(self, job_id: str) -> None:
