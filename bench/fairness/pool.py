@@ -1,27 +1,36 @@
 """A pool of machines of one class over the real dispatch code: the outbox rings, machines claim what they hear, and report."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from random import Random
 
+from bench.dispatch.executions import StateMachine
+from bench.simulate.filters import passes
 from bench.simulate.loop import Loop, Trace
+from bench.simulate.streams import Change, Partitions, Rows
+from bench.uploads import a_ready_upload
 from gpupool import bootstrap
 from gpupool.dispatch.fairness import Fairness
 from gpupool.dispatch.memory import MemoryQueue, Received
 from gpupool.errors import Conflict
 from gpupool.ids import unit_id
 from gpupool.jobs.model import Job, JobStatus, Quote, Sensitivity, Source
+from gpupool.ledger.model import grant, hold
 from gpupool.settings import Settings
 from gpupool.twins import MemoryPorts
-from gpupool.units.decide import queued as queued_unit
 from gpupool.units.model import Pool, Unit, UnitStatus, Work, Worker
+from gpupool.uploads.model import UploadKind
 from gpupool.wire.units import CompleteRequest, Lease, UnitGrant
 from gpupool.wire.vocabulary import CapabilityClass, UnitKind, UnitRole
+from gpupool.world import World
 
 _SHORTEST, _LONGEST = 480.0, 720.0
 # Longer than any unit runs: beats would cost most of the time here, and renewing a lease changes no order.
 _LEASE_SECONDS = 3_600
+# Between a write and what follows from it, and between two steps of executions.
+_STREAM_SECONDS = 0.2
+_STEP_SECONDS = 0.1
+_CREDITS = 60
 # Between a report and the next long poll, and between a message and a waiting poll's answer.
 _POLL_SECONDS = 0.5
 _SOURCE = Source("source", "data.zip", "application/zip", "key", "ab" * 32, 10)
@@ -37,35 +46,41 @@ class Waited:
 
 
 class MachinePool:
-    """``nodes`` machines, each for one unit at a time, of eight to twelve minutes."""
+    """``nodes`` machines, each for one unit at a time, of eight to twelve minutes; ``window`` as the setting RELEASE_WINDOW.
 
-    def __init__(self, seed: int, *, nodes: int, fairness: Fairness | None) -> None:
+    The waits of executions never run out here: with no window, the rounds after them would ring again for the whole flood.
+    """
+
+    def __init__(self, seed: int, *, nodes: int, fairness: Fairness | None, window: int) -> None:
         self._random = Random(seed)
         self.loop = Loop(self._random, Trace())
-        ports = MemoryPorts(clock=self.loop.clock)
-        ports.settings = Settings(queue_urls=ports.settings.queue_urls, lease_seconds=_LEASE_SECONDS)
+        world = World(jobs=Rows(self._written), units=Partitions(self._written))
+        ports = MemoryPorts(clock=self.loop.clock, world=world)
+        urls = ports.settings.queue_urls
+        ports.settings = Settings(queue_urls=urls, lease_seconds=_LEASE_SECONDS, release_window=window)
         ports.random_hex = lambda count: f"{self._random.getrandbits(8 * count):0{2 * count}x}"
         ports.queue = self._queue = MemoryQueue(urls=ports.queue_urls, clock=self.loop.clock, fairness=fairness)
         self._url = self._queue.queue_url(Pool.PUBLIC, CapabilityClass.CPU)
         self._leases = bootstrap.build_node_core(ports).leases
         self._outbox = bootstrap.build_outbox(ports)
+        self._machine = StateMachine(ports.executions, bootstrap.build_workflow(ports))
         self._ports = ports
         self._idle = [_worker(number, self._url) for number in range(nodes)]
-        self._looking = False
+        self._looking = self._stepping = False
         self.waited: list[Waited] = []
-        # Called with the job of every unit that was completed.
-        self.reported: Callable[[str], None] = lambda _job_id: None
 
-    def release(self, job_id: str, customer_id: str, numbers: range) -> None:
-        """Units of a job become ready: their rows say so, and the outbox rings for each."""
-        now = self.loop.clock.now()
-        self._ports.world.jobs.setdefault(job_id, _job(job_id, customer_id, self.loop))
-        units = tuple(_unit(job_id, customer_id, number, self.loop) for number in numbers)
-        self._ports.units.add_all(units)
-        for unit in units:
-            queued = self._ports.units.replace(queued_unit(unit, now=now))
-            self._outbox.unit_written(unit, queued)
-        self._look_later()
+    def submit(self, job_id: str, customer_id: str, count: int) -> None:
+        """A job of ``count`` units that need nothing, planned and paid for in advance; its execution begins."""
+        now, ledger, uploads = self.loop.clock.now(), self._ports.ledger, self._ports.uploads
+        amount = count * _CREDITS
+        ledger.post(grant(customer_id=customer_id, grant_id=job_id, amount=amount, at=now))
+        ledger.post(hold(customer_id=customer_id, job_id=job_id, amount=amount, at=now))
+        for kind in UploadKind:
+            uploads.add(a_ready_upload(kind, _SOURCE.id, customer_id=customer_id, at=now))
+        self._ports.world.jobs[job_id] = _job(job_id, customer_id, count, self.loop)
+        self._ports.units.add_all(tuple(_unit(job_id, customer_id, number, self.loop) for number in range(count)))
+        self._ports.executions.start(job_id)
+        self._step_later()
 
     def play(self, *, claims_of: frozenset[str], count: int, stop_at: float) -> None:
         """Until so many units of these customers were claimed, or the time is up."""
@@ -76,6 +91,28 @@ class MachinePool:
             while seen < len(self.waited):
                 claimed += self.waited[seen].customer_id in claims_of
                 seen += 1
+
+    def _written(self, change: Change) -> None:
+        if passes(change.before, change.after):
+            self.loop.after(_STREAM_SECONDS, "record", change.after.id, partial(self._deliver, change))
+
+    def _deliver(self, change: Change) -> None:
+        act = self._outbox.job_written if isinstance(change.after, Job) else self._outbox.unit_written
+        act(change.before, change.after)
+        self._look_later()
+        self._step_later()
+
+    def _step_later(self) -> None:
+        if not self._stepping:
+            self._stepping = True
+            self.loop.after(_STEP_SECONDS, "step", "", self._step)
+
+    def _step(self) -> None:
+        self._stepping = False
+        execution = self._machine.next_step()
+        if execution is not None:
+            self._machine.step(execution)
+            self._step_later()
 
     def _look_later(self) -> None:
         if not self._looking:
@@ -108,7 +145,6 @@ class MachinePool:
         lease = Lease(attempt=grant.attempt, lease_token=grant.lease_token)
         report = CompleteRequest(lease=lease, doorway=bell.doorway, outputs=[], runtime_seconds=runtime)
         self._leases.complete(worker, grant.unit_id, report)
-        self.reported(grant.job_id)
         self.loop.after(self._random.uniform(0, _POLL_SECONDS), "poll", worker.node_id, partial(self._poll, worker))
 
     def _poll(self, worker: Worker) -> None:
@@ -120,7 +156,7 @@ def _worker(number: int, url: str) -> Worker:
     return Worker(f"node-{number}", f"node-{number}", vram_mb=0, disk_free_mb=50_000, queue_urls=frozenset({url}))
 
 
-def _job(job_id: str, customer_id: str, loop: Loop) -> Job:
+def _job(job_id: str, customer_id: str, count: int, loop: Loop) -> Job:
     return Job(
         id=job_id,
         customer_id=customer_id,
@@ -132,7 +168,8 @@ def _job(job_id: str, customer_id: str, loop: Loop) -> Job:
         required_disk_mb=100,
         max_runtime_seconds=3_600,
         sensitivity=Sensitivity.PUBLIC,
-        quote=Quote(0),
+        quote=Quote(count * _CREDITS),
+        units_total=count,
         created_at=loop.clock.now(),
     )
 
@@ -151,6 +188,6 @@ def _unit(job_id: str, customer_id: str, number: int, loop: Loop) -> Unit:
         needs=(),
         dependents=(),
         open_needs=frozenset(),
-        credits_max=60,
+        credits_max=_CREDITS,
         created_at=loop.clock.now(),
     )

@@ -22,6 +22,8 @@ from gpupool.twins import MemoryPorts
 from gpupool.wire.joining import Doorbell
 
 _SETTINGS = {"live_jobs": 6, "units_per_day": 1_000_000}
+# How many units of a job may be released at a time. The last one is the real one, and more than a job has here.
+_WINDOWS = (1, 2, 5, 300)
 
 
 class Deployment:
@@ -36,7 +38,8 @@ class Deployment:
         self.world.units = Partitions(self._written)
         self.world.events = Partitions(self._told)
         ports = MemoryPorts(clock=loop.clock, world=self.world)
-        ports.settings = Settings(queue_urls=ports.settings.queue_urls, **_SETTINGS)
+        window = random.choice(_WINDOWS)
+        ports.settings = Settings(queue_urls=ports.settings.queue_urls, release_window=window, **_SETTINGS)
         self.objects: MemoryObjectStore = ports.objects
         self.queue = Doorbells(ports.queue_urls, random, loop, faults)
         self.executor = Executor(random, loop, faults)

@@ -11,6 +11,7 @@ from gpupool.workflow import decide, planning, rounds, tending
 # Where each bound is looked up, its name there, and what it may be in a seed. The last value is about the real one.
 _BOUNDS: tuple[tuple[tuple[Any, ...], str, tuple[int, ...]], ...] = (
     ((planning, rounds), "PAGE", (1, 2, 5, 300)),
+    ((rounds,), "_PAGES", (1, 3, 10)),
     ((decide,), "FAN_OUT", (1, 3, 25)),
     ((edges,), "MOST_OWN_NEEDS", (1, 3, 8)),
     ((edges,), "_STRETCH", (2, 5, 128)),

@@ -128,7 +128,7 @@ class Simulation:
         if not deserted:
             checks.check_queues(self.deployment)
             if calm:
-                check_promptness(self.deployment.world)
+                check_promptness(self.deployment.world, window=self.deployment.ports.settings.release_window)
         self._until(lambda: not self.deployment.postman.pending, within=_WEBHOOKS_END_WITHIN, promise="every delivery ends")
         checks.check_webhooks(self.deployment)
         checks.check_jobs(self.deployment)

@@ -36,6 +36,10 @@ def test_a_flood_that_was_released_at_once_delays_everybody(way: Way) -> None:
     assert p99_ratio(MEETING, way) > 3
 
 
+def test_a_flood_that_is_released_bit_by_bit_keeps_the_others_within_the_target() -> None:
+    assert p99_ratio(MEETING, WINDOWED) <= 1.5
+
+
 def test_a_flood_that_is_released_bit_by_bit_is_never_forgiven() -> None:
     beside = waits(1, SPREAD, SMALL, WINDOWED, noisy=True)
     at_once = waits(1, SPREAD, SMALL, DOCUMENTED, noisy=True)
