@@ -82,11 +82,11 @@ class GpuPoolStack(Stack):
         units.let_read(rooms.customer_api)
         self.tables["gates"].let_put(rooms.plan_job)
         self.tables["gates"].let_update(rooms.tend_job, rooms.on_unit_written)
-        # Its core is built with every store of the outbox; it calls only that of the jobs, so the names are all it gets.
-        rooms.on_job_written.know({self.tables[name].variable: self.tables[name].name for name in ("units", "artifacts")})
+        # Its core is built with every store of the outbox; it calls only that of the jobs, so the name is all it gets.
+        rooms.on_job_written.know({units.variable: units.name})
         # Likewise: the steps share one core, of which each calls a part.
         for function in (rooms.advance_job, rooms.plan_job, rooms.tend_job):
-            unused = ("uploads", "ledger", "units", "artifacts")
+            unused = ("uploads", "ledger", "units")
             function.know({self.tables[name].variable: self.tables[name].name for name in unused})
 
     def _grant_recovery(self) -> None:
@@ -101,7 +101,6 @@ class GpuPoolStack(Stack):
             tables[name].let_read(recovery)
         for name in ("gates", "progress", "webhooks"):
             tables[name].let_update(recovery)
-        tables["artifacts"].let_put(recovery)
         for name in ("events", "deliveries"):
             tables[name].let_read(recovery)
             tables[name].let_put(recovery)
@@ -142,8 +141,6 @@ class GpuPoolStack(Stack):
         self.tables["uploads"].let_read_and_write(customer, close)
         self.tables["uploads"].let_read(self.rooms.plan_job)
         self.tables["uploads"].let_delete(customer)
-        self.tables["artifacts"].let_read(customer, node)
-        self.tables["artifacts"].let_put(close, self.rooms.tend_job, self.rooms.on_unit_written)
         self.tables["ledger"].let_read_and_write(customer, close, self.rooms.tend_job, self.rooms.on_unit_written)
         self.tables["ledger"].let_query_indexes(customer)
         self.tables["nodes"].let_read_and_write(node)

@@ -6,9 +6,7 @@ from typing import Any
 
 from bench.simulate.packages import SINGLE, dag
 from gpupool.accounts.model import Customer
-from gpupool.artifacts.model import Artifact
 from gpupool.clock import Clock
-from gpupool.ids import artifact_id
 from gpupool.jobs.model import Job, Sensitivity
 from gpupool.jobs.submit import SubmitJob
 from gpupool.ledger.model import Transfer, grant
@@ -19,7 +17,7 @@ from gpupool.limits.service import Limits, rates
 from gpupool.limits.store import LimitStore
 from gpupool.planning.manifest import manifest_to_dict, parse_manifest
 from gpupool.units.decide import mark_of
-from gpupool.units.model import LeaseState
+from gpupool.units.model import LeaseState, Output
 from gpupool.uploads.model import Upload, UploadKind, UploadStatus
 from gpupool.wire.units import Doorway
 from gpupool.wire.vocabulary import ArtifactKind
@@ -39,7 +37,7 @@ __all__ = [
     "a_package",
     "a_request",
     "a_unit",
-    "an_artifact",
+    "an_output",
     "an_upload",
     "dag",
     "some_work",
@@ -126,20 +124,10 @@ def a_lease(**changes: Any) -> LeaseState:
     return LeaseState(**(defaults | changes))
 
 
-def an_artifact(name: str = "model.tar.gz", **changes: Any) -> Artifact:
-    unit_id = changes.pop("unit_id", a_unit().id)
-    defaults: dict[str, Any] = {
-        "id": artifact_id(unit_id, name),
-        "job_id": unit_id.rpartition(".")[0],
-        "unit_id": unit_id,
-        "kind": ArtifactKind.MODEL,
-        "name": name,
-        "size_bytes": 3,
-        "sha256": SHA256,
-        "key": f"jobs/{unit_id}/1/{name}",
-        "created_at": NOW,
-    }
-    return Artifact(**(defaults | changes))
+def an_output(name: str = "model.tar.gz", **changes: Any) -> Output:
+    """A file that a unit left behind."""
+    defaults: dict[str, Any] = {"name": name, "kind": ArtifactKind.MODEL, "size_bytes": 3, "sha256": SHA256}
+    return Output(**(defaults | changes))
 
 
 def some_limits(world: World, clock: Clock) -> Limits:

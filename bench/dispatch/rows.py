@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.cost.sizes import item_bytes
-from gpupool.artifacts.dynamo import artifact_write
 from gpupool.dynamo import to_item
 from gpupool.events.dynamo import event_item
 from gpupool.jobs.dynamo import job_item
@@ -23,9 +22,6 @@ def largest_items(world: World) -> dict[str, int]:
         "uploads": (upload_item(upload) for upload in world.uploads.values()),
         "units": (unit_item(unit) for unit in _inner(world.units)),
         "gates": (to_item({"open_needs": {str(need) for need in needs}}) for needs in world.gates.values()),
-        "artifacts": (
-            artifact_write("", artifact)["Item"] for shelves in world.artifacts.values() for artifact in _inner(shelves)
-        ),
         "events": (event_item(event) for event in _inner(world.events)),
         "ledger": (entry_write("", transfer)["Item"] for transfer in _inner(world.transfers)),
     }

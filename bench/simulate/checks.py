@@ -9,6 +9,7 @@ from bench.simulate.machines import LEAVES_A_MODEL
 from bench.simulate.stories import check_story
 from bench.simulate.violations import expect, expect_equal
 from gpupool.events.model import SUBSCRIBABLE, Event
+from gpupool.units.artifacts import artifacts_of
 from gpupool.units.model import UnitStatus
 from gpupool.webhooks.model import DeliveryStatus
 from gpupool.wire.vocabulary import ArtifactKind
@@ -34,9 +35,10 @@ def check_jobs(deployment: Deployment) -> None:
         check_story(job, units, world.events.get(job.id, {}).values())
         for unit in units:
             expect(unit.lease is None, "no lease survives its unit", unit.id)
-            kept = world.artifacts.get(job.id, {}).get(unit.id, {})
-            lost = [each.name for each in unit.outputs if f"{unit.id}.{each.name}" not in kept]
-            expect(not lost, "artifacts are kept with the result", (unit.id, lost))
+            left = artifacts_of(unit)
+            expect(len(left) == len(unit.outputs), "what a unit left is listed", (unit.id, unit.status))
+            lost = [each.id for each in left if deployment.objects.head(each.key) is None]
+            expect(not lost, "artifacts are kept with the result", lost)
             owes = unit.status is UnitStatus.COMPLETED and unit.work.role in LEAVES_A_MODEL
             has = any(each.kind is ArtifactKind.MODEL for each in unit.outputs)
             expect(has or not owes, "who is paid for a model leaves one", unit.id)

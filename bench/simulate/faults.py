@@ -15,7 +15,7 @@ from gpupool.twins import MemoryPorts
 
 # What services call; everything else of a port is looked up as it is.
 _GUARDED = (
-    *("uploads", "jobs", "units", "artifacts", "ledger", "nodes", "idempotency", "events", "transitions", "objects", "queue"),
+    *("uploads", "jobs", "units", "ledger", "nodes", "idempotency", "events", "transitions", "objects", "queue"),
     *("webhooks", "webhook_queue", "executions"),
 )
 _PURE = frozenset({"queue_url", "presign_get", "presign_put"})

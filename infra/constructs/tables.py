@@ -57,7 +57,6 @@ SPECS = (
     TableSpec("progress", Key("job_id"), {}),
     TableSpec("units", Key("job_id", "unit_id"), {}, stream=True),
     TableSpec("gates", Key("unit_id", "gate"), {}),
-    TableSpec("artifacts", Key("job_id", "artifact_id"), {}),
     TableSpec("ledger", Key("customer_id", "entry_id"), {}, local_indexes={"by_time": "time_key"}),
     TableSpec("nodes", Key("pk"), {}, ttl=True),
     TableSpec("idempotency", Key("pk"), {}, ttl=True),

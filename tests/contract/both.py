@@ -6,9 +6,6 @@ from typing import Any
 from gpupool.accounts.dynamo import DynamoAccountStore
 from gpupool.accounts.memory import MemoryAccountStore
 from gpupool.accounts.store import AccountStore
-from gpupool.artifacts.dynamo import DynamoArtifactStore
-from gpupool.artifacts.memory import MemoryArtifactStore
-from gpupool.artifacts.store import ArtifactStore
 from gpupool.clock import FixedClock
 from gpupool.events.dynamo import DynamoEventStore
 from gpupool.events.memory import MemoryEventStore
@@ -56,7 +53,6 @@ class Stores:
     clock: FixedClock
     jobs: JobStore
     units: UnitStore
-    artifacts: ArtifactStore
     ledger: LedgerStore
     uploads: UploadStore
     idempotency: IdempotencyStore
@@ -87,7 +83,6 @@ class MemoryStores(Stores):
         self.clock = clock or FixedClock()
         self.jobs = MemoryJobStore(self.world)
         self.units = MemoryUnitStore(self.world)
-        self.artifacts = MemoryArtifactStore(self.world)
         self.ledger = MemoryLedgerStore(self.world)
         self.uploads = MemoryUploadStore(self.world)
         self.idempotency = MemoryIdempotencyStore(self.world, self.clock)
@@ -108,7 +103,6 @@ class DynamoStores(Stores):
         self.clock = clock or FixedClock()
         self.jobs = DynamoJobStore(client, f"{prefix}jobs", progress_table=f"{prefix}progress")
         self.units = DynamoUnitStore(client, f"{prefix}units", gates_table=f"{prefix}gates")
-        self.artifacts = DynamoArtifactStore(client, f"{prefix}artifacts")
         self.ledger = DynamoLedgerStore(client, f"{prefix}ledger")
         self.uploads = DynamoUploadStore(client, f"{prefix}uploads")
         self.idempotency = DynamoIdempotencyStore(client, f"{prefix}idempotency", self.clock)

@@ -6,10 +6,10 @@ import pytest
 
 from gpupool.objects.memory import MemoryObjectStore
 from gpupool.units.inputs import BARE_NEEDS_PER_PAGE, NEEDS_PER_PAGE, Inputs
-from gpupool.units.model import Unit
+from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.vocabulary import ArtifactKind, UnitRole
 from tests.contract.both import Stores
-from tests.factories import a_unit, an_artifact, some_work
+from tests.factories import a_unit, an_output, some_work
 
 
 class LongUrls(MemoryObjectStore):
@@ -24,7 +24,7 @@ class Shelf:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self.inputs = Inputs(units=stores.units, jobs=stores.jobs, artifacts=stores.artifacts, objects=LongUrls())
+        self.inputs = Inputs(units=stores.units, jobs=stores.jobs, objects=LongUrls())
         stores.submitted()
 
     def with_needs(
@@ -35,12 +35,10 @@ class Shelf:
         left: tuple[str, ...] = ("model.tar.gz",),
     ) -> Unit:
         """A unit that needs those, which each left files and a log and measured their index."""
-        self._stores.units.add_all(tuple(a_unit(index, metrics={"x": index + 0.5, "y": 1.0}) for index in indexes))
-        for index in indexes:
-            unit = a_unit(index, metrics={"x": index + 0.5, "y": 1.0})
-            log = an_artifact("log.txt", unit_id=unit.id, kind=ArtifactKind.LOGS)
-            files = tuple(an_artifact(name, unit_id=unit.id) for name in left)
-            self._stores.artifacts.put((*files, log))
+        outputs = (*map(an_output, left), an_output("log.txt", kind=ArtifactKind.LOGS))
+        ended = {"status": UnitStatus.COMPLETED, "attempt": 1, "outputs": outputs}
+        needs = (a_unit(index, metrics={"x": index + 0.5, "y": 1.0}, **ended) for index in indexes)
+        self._stores.units.add_all(tuple(needs))
         work = replace(some_work(), role=role, objective=objective)
         return a_unit(max(indexes) + 1, needs=indexes, work=work)
 

@@ -10,14 +10,12 @@ import pytest
 from functions.customer_api.handler import handler
 from gpupool import aws, bootstrap
 from gpupool.accounts.model import Scope
-from gpupool.artifacts.dynamo import artifact_write
-from gpupool.artifacts.model import Artifact
 from gpupool.events.decide import events_of_unit
 from gpupool.objects.store import to_base64
 from gpupool.units.model import UnitStatus
 from gpupool.uploads.model import Upload, UploadKind
 from gpupool.wire.vocabulary import ArtifactKind
-from tests.factories import NOW, a_unit
+from tests.factories import NOW, a_unit, an_output
 from tests.support.deployment import BUCKET, deployed
 from tests.support.events import Answer, invoke, load_event
 from tests.support.packages import a_package
@@ -211,24 +209,20 @@ def test_an_input_in_use_cannot_be_deleted() -> None:
 def test_an_artifact_is_downloaded_by_a_url_of_its_own() -> None:
     key = a_customer()
     job = a_job(key).body
-    unit = f"{job['id']}.00001"
-    artifact = Artifact(
-        f"{unit}.model.tar.gz",
-        job["id"],
-        unit,
-        ArtifactKind.MODEL,
-        "model.tar.gz",
-        9,
-        "ab" * 32,
-        f"jobs/{job['id']}/{unit}/1/model.tar.gz",
-        bootstrap.ports().clock.now(),
-    )
-    aws.dynamodb().put_item(**artifact_write("artifacts", artifact))
-    listed = send("get", key=key, path=f"training-jobs/{job['id']}/artifacts").body["data"]
-    assert [found["name"] for found in listed] == ["model.tar.gz"]
-    minted = send("post", key=key, path=f"training-jobs/{job['id']}/artifacts/{artifact.id}/download-url")
+    listed = f"training-jobs/{job['id']}/artifacts"
+    outputs = (an_output("model.tar.gz"), an_output("log.txt", kind=ArtifactKind.LOGS))
+    unit = a_unit(1, id=f"{job['id']}.00001", job_id=job["id"], status=UnitStatus.COMPLETED, attempt=1, outputs=outputs)
+    bootstrap.ports().units.add_all((unit,))
+    first = send("get", key=key, path=listed, query="limit=1").body
+    assert [found["name"] for found in first["data"]] == ["log.txt"]
+    (rest,) = send("get", key=key, path=listed, query=f"cursor={first['page']['next_cursor']}").body["data"]
+    assert rest["name"] == "model.tar.gz"
+    minted = send("post", key=key, path=f"{listed}/{rest['id']}/download-url")
     assert minted.status == 200
     assert "X-Amz-Expires=900" in minted.body["download_url"]
+    assert f"jobs/{job['id']}/{unit.id}/1/model.tar.gz?" in minted.body["download_url"]
+    for wrong in ("x", ".", job["id"], unit.id, f"{unit.id}.", f"{unit.id}.other", "another.00001.model.tar.gz"):
+        assert send("post", key=key, path=f"{listed}/{wrong}/download-url").code == "ARTIFACT_NOT_FOUND", wrong
 
 
 def test_a_job_is_quoted_and_then_watched_by_its_timeline_and_its_log() -> None:

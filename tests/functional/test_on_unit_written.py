@@ -1,7 +1,6 @@
 """The stream of ``units`` on the real adapters."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +8,9 @@ import pytest
 from functions.on_unit_written.handler import handler
 from gpupool import bootstrap
 from gpupool.ledger.model import EntryKind
-from gpupool.units.dynamo import unit_from, unit_item
-from gpupool.units.model import Output, Unit, UnitStatus
+from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.joining import Doorbell
-from gpupool.wire.vocabulary import ArtifactKind
-from tests.factories import SHA256, a_unit
+from tests.factories import a_unit
 from tests.functional.steps import bells, entries, given_a_running_job, sequence_number, the_job, the_unit, told
 from tests.support.events import FakeLambdaContext
 from tests.support.executions import Executions, deployed_with_executions
@@ -57,21 +54,6 @@ def test_a_completed_unit_is_paid_and_queues_the_next(executions: Executions, lo
     assert (the_job().units_completed, the_job().credits_spent) == (1, 4)
     assert (the_unit(1).open_needs, the_unit(1).status) == (frozenset(), UnitStatus.QUEUED)
     assert executions.is_waiting(JOB_ID)
-
-
-@pytest.mark.parametrize("case", ["completed", "failed"])
-def test_what_an_ended_unit_left_is_listed(executions: Executions, load_event: Load, case: str) -> None:
-    given_a_running_job(DONE, waiting(1, 0))
-    event = load_event(f"on_unit_written.{case}")
-    image = event["Records"][0]["dynamodb"]["NewImage"]
-    image |= unit_item(replace(unit_from(image), outputs=(Output("model.tar.gz", ArtifactKind.MODEL, 3, SHA256),)))
-
-    for _ in range(2):
-        assert deliver(event) == NO_FAILURES
-
-    (artifact,) = bootstrap.ports().artifacts.page(JOB_ID, limit=10, key=None).items
-    assert (artifact.id, artifact.size_bytes, artifact.sha256) == (f"{DONE.id}.model.tar.gz", 3, SHA256)
-    assert artifact.key == f"jobs/{JOB_ID}/{DONE.id}/{unit_from(image).attempt}/model.tar.gz"
 
 
 def test_a_completed_unit_that_opens_nothing_wakes_nobody(executions: Executions, load_event: Load) -> None:

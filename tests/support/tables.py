@@ -19,7 +19,6 @@ TABLES: dict[str, tuple[str, str | None, dict[str, tuple[str, str]]]] = {
     "progress": ("job_id", None, {}),
     "units": ("job_id", "unit_id", {}),
     "gates": ("unit_id", "gate", {}),
-    "artifacts": ("job_id", "artifact_id", {}),
     "ledger": ("customer_id", "entry_id", {}),
     "nodes": ("pk", None, {}),
     "idempotency": ("pk", None, {}),

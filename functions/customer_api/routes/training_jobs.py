@@ -76,7 +76,8 @@ async def units(job_id: str, caller: Reader, limit: Limit = LIMIT, cursor: Curso
 
 @router.get("/{job_id}/artifacts", operation_id="listArtifacts")
 async def artifacts(job_id: str, caller: ArtifactReader, limit: Limit = LIMIT, cursor: Cursor = None) -> Json:
-    """What completed units left behind: models, checkpoints, metrics and logs."""
+    """What ended units left behind: models, checkpoints, metrics and logs, by unit and name. A page may hold fewer than
+    `limit`, even none, while `has_more` is true: go on with `next_cursor` until it is null."""
     jobs = caller.core.jobs
     job = _known(job_id)
     return listing(

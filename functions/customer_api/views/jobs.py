@@ -4,9 +4,9 @@ import math
 from typing import TYPE_CHECKING
 
 from functions.customer_api.answers import View, moment
-from gpupool.artifacts.model import Artifact
 from gpupool.ids import unit_id
 from gpupool.jobs.model import Job, Quote
+from gpupool.units.artifacts import Artifact
 from gpupool.units.model import Failure, Unit
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from gpupool.artifacts.store import ArtifactStore
 from gpupool.ids import unit_id
+from gpupool.units.artifacts import Artifacts
 from gpupool.units.edges import gate_of, gates_of
 from gpupool.units.model import Failure, NodeFault, Output, Unit, UnitStatus
 from gpupool.units.store import UnitStore
@@ -16,7 +16,7 @@ from gpupool.wire.units import Lease, Progress
 from gpupool.wire.vocabulary import ArtifactKind
 from tests.contract.both import Stores
 from tests.contract.parity.alike import Refused, StoresPlayer, all_pages, operation
-from tests.factories import NOW, a_lease, a_unit, an_artifact, some_work
+from tests.factories import NOW, a_lease, a_unit, some_work
 from tests.support.work import JOB_ID
 
 JOBS = (JOB_ID, "another-job")
@@ -41,6 +41,7 @@ failures = st.builds(
     exit_code=st.one_of(st.none(), st.integers(-9, 2)),
     log_tail=st.text(max_size=5),
 )
+outputs = st.builds(Output, st.sampled_from("abc"), st.sampled_from(ArtifactKind))
 indexes = st.lists(st.integers(0, 40), unique=True, max_size=6).map(sorted).map(tuple)
 changes = st.fixed_dictionaries(
     {},
@@ -56,7 +57,7 @@ changes = st.fixed_dictionaries(
         "runtime_seconds": st.one_of(st.none(), numbers),
         "failure": st.one_of(st.none(), failures),
         "faults": st.lists(st.builds(NodeFault, st.sampled_from("ab"), st.integers(0, 2), st.just(NOW)), max_size=2).map(tuple),
-        "outputs": st.lists(st.builds(Output, st.sampled_from("ab"), st.sampled_from(ArtifactKind)), max_size=2).map(tuple),
+        "outputs": st.lists(outputs, max_size=3, unique_by=lambda output: output.name).map(tuple),
         "finished_at": times,
         "rung_at": times,
         "credits": st.integers(0, 9),
@@ -83,8 +84,8 @@ def units(draw: st.DrawFn) -> Unit:
 
 
 class Units(StoresPlayer):
-    ports = {"units": UnitStore, "artifacts": ArtifactStore}
-    tables = ("units", "gates", "artifacts")
+    ports = {"units": UnitStore}
+    tables = ("units", "gates")
 
     def __init__(self, *sides: Stores) -> None:
         super().__init__(*sides)
@@ -104,7 +105,8 @@ class Units(StoresPlayer):
 
     def readable(self, side: Stores) -> Any:
         return [
-            (side.units.all_of(job), all_pages(lambda key, job=job: side.artifacts.page(job, limit=2, key=key))) for job in JOBS
+            (side.units.all_of(job), all_pages(lambda key, job=job: Artifacts(side.units).page(job, limit=2, key=key)))
+            for job in JOBS
         ]
 
     def keep(self, unit: Unit | Refused | None) -> None:
@@ -180,10 +182,13 @@ class Units(StoresPlayer):
         which, need = self.gates[at % len(self.gates)]
         self.both(lambda side: side.units.open_gate(which, need=need))
 
-    @operation(which=st.sampled_from(IDS), names=st.sets(st.sampled_from(["a", "b", "c"]), max_size=3), size=st.integers(0, 9))
-    def put_artifacts(self, which: str, names: set[str], size: int) -> None:
-        artifacts = tuple(an_artifact(name, unit_id=which, size_bytes=size) for name in sorted(names))
-        self.both(lambda side: side.artifacts.put(artifacts))
+    @operation(
+        needs="held", back=st.integers(0, 3), outputs=st.lists(outputs, max_size=3, unique_by=lambda output: output.name)
+    )
+    def end(self, back: int, outputs: list[Output]) -> None:
+        """What lists of artifacts need to find."""
+        unit = replace(self.held[-1 - back % len(self.held)], status=UnitStatus.COMPLETED, outputs=tuple(outputs))
+        self.keep(self.both(lambda side: side.units.replace(unit)))
 
     @operation(job=st.sampled_from(JOBS), limit=st.integers(1, 4), start=st.booleans())
     def page(self, job: str, limit: int, start: bool) -> None:
@@ -192,15 +197,16 @@ class Units(StoresPlayer):
 
     @operation(
         which=st.sampled_from(IDS),
-        upto=st.sampled_from([0, 0, 1, 10]),
         name=st.sampled_from(["a", "b"]),
         limit=st.integers(1, 4),
+        most_rows=st.sampled_from([1, 2, 500]),
         start=st.booleans(),
     )
-    def artifacts(self, which: str, upto: int, name: str, limit: int, start: bool) -> None:
+    def artifacts(self, which: str, name: str, limit: int, most_rows: int, start: bool) -> None:
         job = which.rpartition(".")[0]
-        last = max(which, unit_id(job, upto))
-        self.both(lambda side: side.artifacts.of_units(which, last))
-        self.both(lambda side: side.artifacts.get(job, f"{which}.{name}"))
-        self.both(lambda side: side.artifacts.of_unit(which))
-        self.turn(f"artifacts of {job}", lambda side, key: side.artifacts.page(job, limit=limit, key=key), start=start)
+        self.both(lambda side: Artifacts(side.units).get(job, f"{which}.{name}"))
+        self.turn(
+            f"artifacts of {job}",
+            lambda side, key: Artifacts(side.units, most_rows=most_rows).page(job, limit=limit, key=key),
+            start=start,
+        )

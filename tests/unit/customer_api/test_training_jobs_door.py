@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from gpupool.artifacts.model import Artifact
+from gpupool.ids import artifact_id
 from gpupool.jobs.model import JobStatus
 from gpupool.units.model import Failure, UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
 from gpupool.wire.vocabulary import ArtifactKind
+from tests.factories import an_output
 from tests.support.customer_door import SEED_SCOPES, Door, Visitor
 from tests.support.work import a_unit
 
@@ -38,24 +39,13 @@ def with_work(door: Door, job_id: str) -> str:
         attempt=1,
         status=UnitStatus.FAILED,
         failure=failure,
+        outputs=(an_output("log.txt", kind=ArtifactKind.LOGS),),
         node_name="brisk-otter",
         progress_fraction=0.5,
         metrics={"loss": float("inf"), "accuracy": 0.5},
     )
     door.ports.units.add_all((prepare, train))
-    artifact = Artifact(
-        f"{train.id}.log.txt",
-        job_id,
-        train.id,
-        ArtifactKind.LOGS,
-        "log.txt",
-        9,
-        "ab" * 32,
-        "jobs/secret/place",
-        door.ports.clock.now(),
-    )
-    door.world.artifacts.setdefault(job_id, {}).setdefault(artifact.unit_id, {})[artifact.id] = artifact
-    return artifact.id
+    return artifact_id(train.id, "log.txt")
 
 
 def test_a_job_is_quoted_held_and_queued(ada: Visitor) -> None:
@@ -223,18 +213,19 @@ def test_units_tell_their_state_and_keep_the_fleets_secrets(door: Door, ada: Vis
 
 def test_artifacts_are_listed_without_their_place_and_downloaded_by_url(door: Door, ada: Visitor) -> None:
     job = ada.job()
-    artifact_id = with_work(door, job["id"])
+    artifact = with_work(door, job["id"])
     listed = ada.get(f"/training-jobs/{job['id']}/artifacts")
-    assert [item["id"] for item in listed.json()["data"]] == [artifact_id]
-    assert "jobs/secret/place" not in listed.text
-    minted = ada.post(f"/training-jobs/{job['id']}/artifacts/{artifact_id}/download-url").json()
-    assert minted["download_url"].startswith("memory://jobs/secret/place?expires=900")
+    assert [item["id"] for item in listed.json()["data"]] == [artifact]
+    place = f"jobs/{job['id']}/{job['id']}.00001/1/log.txt"
+    assert "jobs/" not in listed.text
+    minted = ada.post(f"/training-jobs/{job['id']}/artifacts/{artifact}/download-url").json()
+    assert minted["download_url"].startswith(f"memory://{place}?expires=900")
     assert minted["expires_at"] == "2026-01-01T00:15:00.000Z"
 
 
 def test_another_customers_job_does_not_exist(door: Door, ada: Visitor) -> None:
     job = ada.job()
-    artifact_id = with_work(door, job["id"])
+    artifact = with_work(door, job["id"])
     bob = door.customer("bob@example.com", scopes=SEED_SCOPES)
     path = f"/training-jobs/{job['id']}"
     for answer in (
@@ -242,7 +233,7 @@ def test_another_customers_job_does_not_exist(door: Door, ada: Visitor) -> None:
         bob.post(f"{path}/cancel"),
         bob.get(f"{path}/compute-units"),
         bob.get(f"{path}/artifacts"),
-        bob.post(f"{path}/artifacts/{artifact_id}/download-url"),
+        bob.post(f"{path}/artifacts/{artifact}/download-url"),
     ):
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "JOB_NOT_FOUND")
     assert bob.get("/training-jobs").json()["data"] == []
@@ -251,8 +242,8 @@ def test_another_customers_job_does_not_exist(door: Door, ada: Visitor) -> None:
 
 def test_an_artifact_belongs_to_its_job(door: Door, ada: Visitor) -> None:
     one, other = ada.job(), ada.job()
-    artifact_id = with_work(door, one["id"])
-    answer = ada.post(f"/training-jobs/{other['id']}/artifacts/{artifact_id}/download-url")
+    artifact = with_work(door, one["id"])
+    answer = ada.post(f"/training-jobs/{other['id']}/artifacts/{artifact}/download-url")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "ARTIFACT_NOT_FOUND")
 
 

@@ -389,7 +389,7 @@ def test_a_result_whose_upload_is_absent_or_differs_is_refused_and_the_unit_keep
         assert refused(lambda wrong=wrong: machine.complete(grant, outputs=(wrong,))) == "OUTPUT_MISSING"
 
     assert platform.unit(grant.unit_id).status is UnitStatus.RUNNING
-    assert platform.ports.artifacts.of_unit(grant.unit_id) == ()
+    assert platform.unit(grant.unit_id).outputs == ()
     assert machine.complete(grant, outputs=(uploaded,)).accepted
 
 

@@ -1,17 +1,17 @@
-"""What units left behind is listed because they ended: before anything else follows, and of the attempt that counted alone."""
+"""What units left behind is listed because they ended, whatever else became of that, and of the attempt that counted alone."""
 
 import pytest
 
 from gpupool.errors import Conflict, Gone
 from gpupool.jobs.model import Job, JobStatus
+from gpupool.units.artifacts import artifacts_of
 from gpupool.units.model import Unit
-from gpupool.units.outputs import artifacts_of
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import FailRequest, UnitGrant
 from gpupool.workflow.model import Outcome
 from tests.factories import CUSTOMER_ID, dag
 from tests.platform import Machine, Platform, lease_of, model_file
-from tests.unit.workflow.test_repairs import MINUTES_LATER, look_again, lose
+from tests.unit.workflow.test_repairs import lose
 
 
 def begun(*needs: tuple[int, ...]) -> tuple[Platform, Job, Machine]:
@@ -33,13 +33,12 @@ def complete(machine: Machine, grant: UnitGrant, body: bytes) -> None:
     machine.complete(grant, outputs=(machine.upload(grant, body),))
 
 
-def test_a_result_is_listed_once_its_record_was_delivered() -> None:
+def test_a_result_is_listed_before_its_record_was_delivered() -> None:
     platform, job, machine = begun(())
     grant = machine.take()
-    complete(machine, grant, b"a model")
     assert listed(platform, job) == {}
 
-    platform.settle()
+    complete(machine, grant, b"a model")
 
     assert listed(platform, job) == {f"{grant.unit_id}.model.tar.gz": "a model"}
 
@@ -74,39 +73,6 @@ def test_an_attempt_that_lost_its_lease_leaves_nothing() -> None:
         late.complete(lost, outputs=(file,))
     platform.settle()
     assert listed(platform, job) == {f"{grant.unit_id}.model.tar.gz": "in time"}
-
-
-def test_nothing_is_paid_or_opened_before_the_files_are_listed() -> None:
-    platform, job, machine = begun((), (0,))
-    grant = machine.take()
-    complete(machine, grant, b"a model")
-    put, platform.ports.artifacts.put = platform.ports.artifacts.put, _refuse  # type: ignore[method-assign]
-
-    with pytest.raises(ConnectionError):
-        platform.outbox.unit_written(None, platform.unit(grant.unit_id))
-
-    assert platform.job(job).units_completed == 0
-    assert platform.bells() == 0
-    platform.ports.artifacts.put = put  # type: ignore[method-assign]
-    platform.settle()
-    assert len(listed(platform, job)) == 1
-    assert platform.bells() == 1
-
-
-def _refuse(_: object) -> None:
-    raise ConnectionError
-
-
-def test_what_a_lost_record_told_is_listed_when_the_job_is_looked_at() -> None:
-    platform, job, machine = begun((), ())
-    grant = machine.take()
-    complete(machine, grant, b"a model")
-    lose(platform, grant.unit_id)
-
-    platform.tick(MINUTES_LATER)
-    look_again(platform, job)
-
-    assert list(listed(platform, job)) == [f"{grant.unit_id}.model.tar.gz"]
 
 
 def test_an_ended_job_lists_all_that_its_units_left() -> None:

@@ -93,7 +93,6 @@ def build_jobs(ports: Ports) -> Jobs:
     return Jobs(
         jobs=ports.jobs,
         units=ports.units,
-        artifacts=ports.artifacts,
         events=ports.events,
         submissions=build_submissions(ports),
         objects=ports.objects,
@@ -175,7 +174,6 @@ def build_node_core(ports: Ports) -> NodeCore:
         leases=Leases(
             units=ports.units,
             jobs=ports.jobs,
-            artifacts=ports.artifacts,
             objects=ports.objects,
             queue=ports.queue,
             random_hex=ports.random_hex,
@@ -205,7 +203,7 @@ def build_workflow(ports: Ports) -> TrainingWorkflow:
 
 
 def build_settlement(ports: Ports) -> Settlement:
-    return Settlement(transitions=ports.transitions, units=ports.units, artifacts=ports.artifacts, clock=ports.clock)
+    return Settlement(transitions=ports.transitions, units=ports.units, clock=ports.clock)
 
 
 def build_outbox(ports: Ports) -> Outbox:

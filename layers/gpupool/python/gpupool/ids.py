@@ -24,6 +24,6 @@ def unit_of(artifact_id: str) -> str:
 
 
 def artifact_id(unit_id: str, name: str) -> str:
-    """The id of a unit's artifact ``name``: derived, so that a repeated completion names the same artifact, and
-    prefixed by the unit, so that one query finds what a unit made."""
+    """The id of a unit's artifact ``name``: derived, so that it is nowhere kept, and prefixed by the unit, whose row names
+    the file."""
     return f"{unit_id}.{name}"

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from gpupool.accounts.passwords import PasswordHasher
 from gpupool.accounts.store import AccountStore
-from gpupool.artifacts.store import ArtifactStore
 from gpupool.clock import Clock, SystemClock
 from gpupool.dispatch.model import QueueUrls
 from gpupool.dispatch.queue import Queue
@@ -49,8 +48,6 @@ class Ports(Protocol):
     def jobs(self) -> JobStore: ...
     @property
     def units(self) -> UnitStore: ...
-    @property
-    def artifacts(self) -> ArtifactStore: ...
     @property
     def ledger(self) -> LedgerStore: ...
     @property
@@ -136,13 +133,6 @@ class AwsPorts:
 
         # Only what moves a job on has the gates' name; the node door claims without it.
         return DynamoUnitStore(aws.dynamodb(), self._table("units"), gates_table=self.settings.gates_table)
-
-    @cached_property
-    def artifacts(self) -> ArtifactStore:
-        from gpupool import aws
-        from gpupool.artifacts.dynamo import DynamoArtifactStore
-
-        return DynamoArtifactStore(aws.dynamodb(), self._table("artifacts"))
 
     @cached_property
     def ledger(self) -> LedgerStore:

@@ -23,7 +23,6 @@ class Settings(BaseModel):
     progress_table: str = ""
     units_table: str = ""
     gates_table: str = ""
-    artifacts_table: str = ""
     ledger_table: str = ""
     nodes_table: str = ""
     idempotency_table: str = ""

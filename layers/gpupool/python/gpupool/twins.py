@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Callable
 
 from gpupool.accounts.memory import MemoryAccountStore
-from gpupool.artifacts.memory import MemoryArtifactStore
 from gpupool.clock import Clock
 from gpupool.dispatch.memory import MemoryQueue
 from gpupool.dispatch.model import QueueUrls
@@ -52,7 +51,6 @@ class MemoryPorts:
         self.uploads = MemoryUploadStore(self.world)
         self.jobs = MemoryJobStore(self.world)
         self.units = MemoryUnitStore(self.world)
-        self.artifacts = MemoryArtifactStore(self.world)
         self.ledger = MemoryLedgerStore(self.world)
         self.limits = MemoryLimitStore(self.world, clock)
         self.nodes = MemoryNodeStore(self.world)

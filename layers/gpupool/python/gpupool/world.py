@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any
 
-from gpupool.artifacts.model import Artifact
 from gpupool.events.model import Event
 from gpupool.jobs.model import Job
 from gpupool.ledger.model import Balance, Transfer
@@ -27,8 +26,6 @@ class World:
     unwatched: set[str] = field(default_factory=set)
     units: dict[str, dict[str, Unit]] = field(default_factory=dict)
     gates: dict[tuple[str, int], frozenset[int]] = field(default_factory=dict)
-    # By job and unit: what one unit left is found without a look at all that its job left.
-    artifacts: dict[str, dict[str, dict[str, Artifact]]] = field(default_factory=dict)
     events: dict[str, dict[str, Event]] = field(default_factory=dict)
     balances: dict[str, Balance] = field(default_factory=dict)
     transfers: dict[str, dict[str, Transfer]] = field(default_factory=dict)

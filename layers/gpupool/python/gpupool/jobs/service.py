@@ -2,8 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from gpupool.artifacts.model import Artifact
-from gpupool.artifacts.store import ArtifactStore
 from gpupool.clock import Clock
 from gpupool.errors import Conflict, NotFound
 from gpupool.events.model import Event
@@ -13,6 +11,7 @@ from gpupool.jobs.store import JobStore
 from gpupool.jobs.submit import Submissions
 from gpupool.objects.store import URL_SECONDS, ObjectStore
 from gpupool.pages import Key, Page
+from gpupool.units.artifacts import Artifact, Artifacts
 from gpupool.units.model import Unit
 from gpupool.units.store import UnitStore
 
@@ -23,7 +22,6 @@ class Jobs:
         *,
         jobs: JobStore,
         units: UnitStore,
-        artifacts: ArtifactStore,
         events: EventStore,
         submissions: Submissions,
         objects: ObjectStore,
@@ -31,7 +29,7 @@ class Jobs:
     ) -> None:
         self._jobs = jobs
         self._units = units
-        self._artifacts = artifacts
+        self._artifacts = Artifacts(units)
         self._events = events
         self._objects = objects
         self._clock = clock
@@ -58,6 +56,7 @@ class Jobs:
         return self._units.page(self.get(customer_id, job_id).id, limit=limit, key=key)
 
     def artifacts(self, customer_id: str, job_id: str, *, limit: int, key: Key | None) -> Page[Artifact]:
+        """What ended units left behind. A page may hold fewer than ``limit``, or none, and still have a next key."""
         return self._artifacts.page(self.get(customer_id, job_id).id, limit=limit, key=key)
 
     def events(self, customer_id: str, job_id: str, *, limit: int, key: Key | None) -> Page[Event]:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gpupool.artifacts.model import Artifact
 from gpupool.jobs.model import Job, Source
+from gpupool.units.artifacts import Artifact
 from gpupool.units.model import LeaseState, Unit
 from gpupool.wire.units import DatasetInput, Download, InputsResponse, Limits, NeedInput, NeedOutput, UnitGrant
 from gpupool.wire.vocabulary import ArtifactKind

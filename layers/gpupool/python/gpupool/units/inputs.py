@@ -1,17 +1,14 @@
 """Where the inputs of a unit lie, page by page, with URLs that work for ``URL_SECONDS``."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
-from gpupool.artifacts.model import Artifact
-from gpupool.artifacts.store import ArtifactStore
 from gpupool.ids import unit_id as id_of
 from gpupool.jobs.store import JobStore
 from gpupool.objects.store import URL_SECONDS, ObjectStore
-from gpupool.pages import Key
+from gpupool.units.artifacts import artifacts_of
 from gpupool.units.grant import Need, build_inputs
 from gpupool.units.model import Unit
-from gpupool.units.rows import present
+from gpupool.units.rows import key_before, present
 from gpupool.units.store import UnitStore
 from gpupool.wire.units import MOST_NAMED_NEEDS, InputsResponse
 from gpupool.wire.vocabulary import UnitRole
@@ -23,10 +20,9 @@ BARE_NEEDS_PER_PAGE = 500
 
 
 class Inputs:
-    def __init__(self, *, units: UnitStore, jobs: JobStore, artifacts: ArtifactStore, objects: ObjectStore) -> None:
+    def __init__(self, *, units: UnitStore, jobs: JobStore, objects: ObjectStore) -> None:
         self._units = units
         self._jobs = jobs
-        self._artifacts = artifacts
         self._objects = objects
 
     def for_grant(self, unit: Unit, *, pages: bool) -> InputsResponse:
@@ -50,23 +46,16 @@ class Inputs:
 
     def _answer(self, unit: Unit, indexes: Sequence[int], *, outputs: bool, more: str | None) -> InputsResponse:
         job = present(self._jobs.get(unit.job_id))
-        needs = tuple(need for first, last in _stretches(indexes) for need in self._needs(unit.job_id, first, last, outputs))
+        rows = (row for first, last in _stretches(indexes) for row in self._rows(unit.job_id, first, last))
+        needs = tuple(Need(row, artifacts_of(row) if outputs else ()) for row in rows)
         return build_inputs(job, needs, self._download_url, objective=unit.work.objective, more=more)
 
-    def _needs(self, job_id: str, first: int, last: int, outputs: bool) -> Iterator[Need]:
-        """The units of one stretch, and what they left, with as few reads as their size allows."""
-        left: dict[str, list[Artifact]] = defaultdict(list)
-        if outputs:
-            for artifact in self._artifacts.of_units(id_of(job_id, first), id_of(job_id, last)):
-                left[artifact.unit_id].append(artifact)
-        for unit in self._rows(job_id, first, last):
-            yield Need(unit, tuple(left[unit.id]))
-
     def _rows(self, job_id: str, first: int, last: int) -> Iterator[Unit]:
+        """The units of one stretch, with as few reads as their size allows."""
         if first == last:
             yield present(self._units.get(id_of(job_id, first)))
             return
-        key: Key | None = {"job_id": job_id, "unit_id": id_of(job_id, first - 1)} if first else None
+        key = key_before(id_of(job_id, first))
         while first <= last:
             page = self._units.page(job_id, limit=last - first + 1, key=key)
             yield from page.items

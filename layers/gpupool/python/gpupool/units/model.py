@@ -141,7 +141,7 @@ class Unit:
     peak_memory_mb: int | None = None
     credits: int = 0
     failure: Failure | None = None
-    # What it left when it ended. The write that ends a unit tells all of it; the artifacts are listed because of that write.
+    # What it left when it ended. The write that ends a unit tells all of it, and nothing else does: see ``units.artifacts``.
     outputs: tuple[Output, ...] = ()
     # The public name of the last node that worked on it; node ids stay inside.
     node_name: str | None = None

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from gpupool.artifacts.store import ArtifactStore
 from gpupool.clock import Clock
 from gpupool.dispatch.queue import Queue
 from gpupool.jobs.store import JobStore
@@ -26,14 +25,13 @@ class Leases:
         *,
         units: UnitStore,
         jobs: JobStore,
-        artifacts: ArtifactStore,
         objects: ObjectStore,
         queue: Queue,
         random_hex: Callable[[int], str],
         clock: Clock,
         cadence: Cadence,
     ) -> None:
-        inputs = Inputs(units=units, jobs=jobs, artifacts=artifacts, objects=objects)
+        inputs = Inputs(units=units, jobs=jobs, objects=objects)
         signing = Signing(objects)
         claims = Claims(units=units, inputs=inputs, queue=queue, random_hex=random_hex, clock=clock, cadence=cadence)
         reports = Reports(

@@ -52,7 +52,6 @@ class Closing:
         ended = apply_move(self._units, unit, lambda fresh: None if fresh.is_final else moves.cancelled(fresh, now=now))
         walked = replace(walked, writes=walked.writes + (ended is not unit or walked.thorough))
         if ended.status in BROKEN:
-            self._settlement.list_outputs(ended)
             broke = (str(ended.finished_at), ended.id)
             return replace(walked, broke_first=min(broke, walked.broke_first or broke))
         if ended.status is not UnitStatus.COMPLETED:

@@ -39,8 +39,7 @@ class Outbox:
             self._wake(after.id)
 
     def _move_unit(self, before: Unit | None, after: Unit) -> None:
-        """A queued unit rings its bell, a completed one is paid and opens what needs it, a broken one ends the job. What an
-        ended one left is listed first."""
+        """A queued unit rings its bell, a completed one is paid and opens what needs it, a broken one ends the job."""
         if before is not None and (before.status, before.rung_at) == (after.status, after.rung_at):
             return
         if after.status is UnitStatus.QUEUED:
@@ -48,7 +47,6 @@ class Outbox:
         elif after.status is UnitStatus.COMPLETED:
             self._conclude(after)
         elif after.status in BROKEN and after.failure is not None:
-            self._settlement.list_outputs(after)
             self._jobs.note_failure(after.job_id, after.failure)
             self._wake(after.job_id)
 

@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 
-from gpupool.artifacts.store import ArtifactStore
 from gpupool.clock import Clock
 from gpupool.ids import unit_id
 from gpupool.ledger.model import debit
@@ -10,7 +9,6 @@ from gpupool.transitions.store import Transitions
 from gpupool.units.decide import is_ready, queued
 from gpupool.units.edges import gate_of
 from gpupool.units.model import Unit, UnitStatus
-from gpupool.units.outputs import artifacts_of
 from gpupool.units.store import UnitStore
 from gpupool.workflow.decide import fans_out
 from gpupool.workflow.moves import apply_move
@@ -25,23 +23,13 @@ class Opened(StrEnum):
 
 
 class Settlement:
-    def __init__(self, *, transitions: Transitions, units: UnitStore, artifacts: ArtifactStore, clock: Clock) -> None:
+    def __init__(self, *, transitions: Transitions, units: UnitStore, clock: Clock) -> None:
         self._transitions = transitions
         self._units = units
-        self._artifacts = artifacts
         self._clock = clock
 
-    def list_outputs(self, unit: Unit) -> None:
-        """Lists what an ended unit left behind."""
-        self._artifacts.put(artifacts_of(unit))
-
     def settle(self, unit: Unit) -> bool:
-        """Lists what a completed unit left, and debits its credits unless that was done, which it answers.
-
-        The transfer's id is the unit's.
-        In this order, and before a dependent is opened: what is paid for is listed, and a dependent finds its needs' files.
-        """
-        self.list_outputs(unit)
+        """Debits a completed unit's credits unless that was done, which it answers. The transfer's id is the unit's."""
         transfer = debit(
             customer_id=unit.customer_id,
             job_id=unit.job_id,

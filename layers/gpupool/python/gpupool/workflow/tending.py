@@ -76,7 +76,6 @@ class Tending:
             lambda fresh: moves.due(fresh, met=seen.fan_outs, progressed_at=job.progressed_at, now=now),
         )
         if moved.status in BROKEN and moved.failure is not None:
-            self._settlement.list_outputs(moved)
             self._jobs.note_failure(moved.job_id, moved.failure)
         return tended(seen, moved, wrote=moved is not unit or (seen.thorough and overdue))
 

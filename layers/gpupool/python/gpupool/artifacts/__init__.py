@@ -1,1 +1,0 @@
-"""What units leave behind: checkpoints, models, metrics and logs."""
