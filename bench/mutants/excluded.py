@@ -36,7 +36,7 @@ EXCLUDED: tuple[Note, ...] = (
     Note("units/claims.py", "", "16  ->  ", _SLACK),
     Note("units/edges.py", "", "8  ->  ", _SLACK),
     Note("units/edges.py", "", "128  ->  ", _SLACK),
-    Note("workflow/tending.py", "", "2000  ->  ", _SLACK),
+    Note("workflow/tending.py", "", "1000  ->  ", _SLACK),
     Note("workflow/decide.py", "", "25  ->  ", _SLACK),
     Note("workflow/decide.py", "", "5  ->  ", _SLACK),
     Note(

@@ -16,7 +16,7 @@ _BOUNDS: tuple[tuple[tuple[Any, ...], str, tuple[int, ...]], ...] = (
     ((edges,), "MOST_OWN_NEEDS", (1, 3, 8)),
     ((edges,), "_STRETCH", (2, 5, 128)),
     # More than a job has pages, or no execution of it would ever get to wait.
-    ((tending,), "MOST_STEPS", (80, 2_000)),
+    ((tending,), "MOST_STEPS", (80, 1_000)),
 )
 
 

@@ -89,13 +89,13 @@ def test_an_execution_is_woken_only_for_a_reason() -> None:
 def test_a_job_that_holds_units_back_is_gone_over_when_there_is_room_or_another_fan_out(
     changes: dict[str, object], due: bool
 ) -> None:
-    held = ReleaseWindow(low=0, reach=0, refill_at=10, high=40, met=frozenset({0}))
+    held = ReleaseWindow(low=0, reach=0, refill_at=10, noted_at=NOW, high=40, met=frozenset({0}))
     job = a_job(**{"units_total": 100, "units_completed": 0, "window": held} | changes)
     assert (outcome_of(job) is Outcome.TEND) is due
 
 
 def test_a_window_that_holds_nothing_back_waits_for_no_room() -> None:
-    job = a_job(units_total=100, units_completed=50, window=ReleaseWindow(low=0, reach=0, refill_at=10))
+    job = a_job(units_total=100, units_completed=50, window=ReleaseWindow(low=0, reach=0, refill_at=10, noted_at=NOW))
     assert outcome_of(job) is Outcome.ADVANCE
 
 
@@ -117,7 +117,7 @@ def test_the_next_units_are_released_before_those_under_way_are_done(
 ) -> None:
     most = max(released, running + running // 2)
     done = Round(under_way=most + over, running=running, counted=counted, high=99_999)
-    refill_at = window_after(done, released=released).refill_at
+    refill_at = window_after(done, released=released, now=NOW).refill_at
     assert counted < refill_at <= counted + done.under_way
 
 

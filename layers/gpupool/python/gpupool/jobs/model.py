@@ -62,14 +62,15 @@ class Quote:
 class ReleaseWindow:
     """How far the units of a wide job are released. All of it is a hint: a round goes over the rows and decides by them.
 
-    Every unit before ``low`` is completed, and none beyond ``reach`` was opened by one of those. ``high`` is the first unit
-    that is ready and held back, None when none is. The next ones are released when ``refill_at`` units are completed. ``met``:
-    the fan-outs whose dependents are being released.
+    Every unit before ``low`` is completed since ``noted_at`` or longer, and none beyond ``reach`` was opened by one of those.
+    ``high`` is the first unit that is ready and held back, None when none is. The next ones are released when ``refill_at``
+    units are paid. ``met``: the fan-outs whose dependents are being released.
     """
 
     low: int
     reach: int
     refill_at: int
+    noted_at: datetime
     high: int | None = None
     met: frozenset[int] = frozenset()
 

@@ -70,7 +70,7 @@ def is_under_way(unit: Unit) -> bool:
 
 def gone_past(seen: Round, unit: Unit, *, overdue: bool) -> Round:
     """The round when it comes to the unit: what is completed without a gap, and how far its units open others themselves."""
-    low = seen.low + 1 if overdue and unit.index == seen.low else seen.low
+    low = seen.low + (unit.index == seen.low and unit.status is UnitStatus.COMPLETED)
     opens = 0 if fans_out(unit) else max(unit.dependents, default=0)
     return replace(seen, low=low, overdue=seen.overdue + overdue, reach=max(seen.reach, opens))
 
@@ -94,13 +94,18 @@ def _most_under_way(seen: Round, released: int) -> int:
     return max(released, seen.running + seen.running // 2)
 
 
-def window_after(done: Round, *, released: int) -> ReleaseWindow:
+def overdue_before(window: ReleaseWindow | None, *, now: datetime) -> int:
+    """How many units before the window's should be paid, as far as is known."""
+    return window.low if window is not None and now - window.noted_at > _ON_ITS_WAY else 0
+
+
+def window_after(done: Round, *, released: int, now: datetime) -> ReleaseWindow:
     """How far the round released the job's units. The next ones follow when a quarter of these are done, long before the
     machines run out of work; and never later than when all are, so that something wakes the execution."""
     most = _most_under_way(done, released)
     kept = most - most // 4
     refill_at = done.counted + max(1, done.under_way - kept)
-    return ReleaseWindow(done.low, done.reach, refill_at, done.high, done.fan_outs)
+    return ReleaseWindow(done.low, done.reach, refill_at, now, done.high, done.fan_outs)
 
 
 def is_held_back(unit: Unit, job: Job) -> bool:

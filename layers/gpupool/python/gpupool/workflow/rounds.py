@@ -57,12 +57,12 @@ def round_at(cursor: str) -> Round | None:
     return _ADAPTER.validate_json(cursor) if cursor else None
 
 
-def round_over(job: Job) -> Round:
-    """A round that begins behind what is completed anyway."""
+def round_over(job: Job, *, overdue: int = 0) -> Round:
+    """A round that begins behind what is completed anyway. ``overdue``: how many of these are so since a while ago."""
     low, reach = (job.window.low, job.window.reach) if job.window is not None else (0, 0)
     after = unit_id(job.id, low - 1) if low else ""
     counted = job.units_completed
-    return Round(after=after, fan_outs=job.fan_outs, overdue=low, low=low, reach=reach, counted=counted)
+    return Round(after=after, fan_outs=job.fan_outs, overdue=overdue, low=low, reach=reach, counted=counted)
 
 
 def thorough_round_over(job: Job) -> Round:

@@ -17,6 +17,7 @@ from gpupool.workflow.decide import (
     is_overdue,
     lacks_consequences,
     outcome_of,
+    overdue_before,
     tended,
     window_after,
 )
@@ -26,8 +27,9 @@ from gpupool.workflow.moves import apply_move
 from gpupool.workflow.rounds import Round, round_at, round_over, thorough_round_over, walk
 from gpupool.workflow.settle import Opened, Settlement
 
-# Each step and each wait leaves some eight events in the execution's history, which holds 25,000.
-MOST_STEPS = 2_000
+# Each step and each wait leaves some eight events in the execution's history, which holds 25,000. And a wait takes a quarter of
+# an hour at most, so that an execution hands over before its seven days are over.
+MOST_STEPS = 1_000
 _GOES_ON = frozenset({Outcome.ADVANCE, Outcome.TEND})
 
 
@@ -56,7 +58,7 @@ class Tending:
         outcome = outcome_of(job)
         if outcome not in _GOES_ON:
             return Step(outcome, steps=step.steps)
-        seen = round_at(step.cursor) or round_over(job)
+        seen = round_at(step.cursor) or round_over(job, overdue=overdue_before(job.window, now=self._clock.now()))
         seen, more = walk(self._units, job.id, seen, lambda unit, sofar: self._tend(unit, job, sofar))
         if more:
             return Step(Outcome.TEND, seen.cursor, step.steps + 1)
@@ -81,7 +83,7 @@ class Tending:
 
     def _after(self, job: Job, done: Round, steps: int) -> Step:
         if job.window is not None or done.high is not None:
-            self._jobs.note_window(job.id, window_after(done, released=self._released))
+            self._jobs.note_window(job.id, window_after(done, released=self._released, now=self._clock.now()))
         if done.fan_outs and done.high is None:
             self._jobs.fanned_out(job.id, done.fan_outs)
         fresh = self._jobs.get(job.id)
