@@ -68,17 +68,15 @@ def is_under_way(unit: Unit) -> bool:
     return unit.status in _UNDER_WAY
 
 
-def gone_past(seen: Round, unit: Unit, *, overdue: bool) -> Round:
-    """The round when it comes to the unit: what is completed without a gap, and how far its units open others themselves."""
-    low = seen.low + (unit.index == seen.low and unit.status is UnitStatus.COMPLETED)
+def tended(seen: Round, unit: Unit, *, overdue: bool, wrote: bool) -> Round:
+    """The round once the unit is as it should be: what is completed without a gap, how far units open others by themselves,
+    and what is under way."""
     opens = 0 if fans_out(unit) else max(unit.dependents, default=0)
-    return replace(seen, low=low, overdue=seen.overdue + overdue, reach=max(seen.reach, opens))
-
-
-def tended(seen: Round, unit: Unit, *, wrote: bool) -> Round:
-    """The round once the unit is as it should be."""
     return replace(
         seen,
+        low=seen.low + (unit.index == seen.low and unit.status is UnitStatus.COMPLETED),
+        reach=max(seen.reach, opens),
+        overdue=seen.overdue + overdue,
         under_way=seen.under_way + is_under_way(unit),
         running=seen.running + (unit.status is UnitStatus.RUNNING),
         writes=seen.writes + wrote,

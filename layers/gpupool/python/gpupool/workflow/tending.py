@@ -12,7 +12,6 @@ from gpupool.units.store import UnitStore
 from gpupool.workflow.decide import (
     BROKEN,
     RELEASED,
-    gone_past,
     has_room,
     is_overdue,
     lacks_consequences,
@@ -67,7 +66,6 @@ class Tending:
     def _tend(self, unit: Unit, job: Job, seen: Round) -> Round:
         now = self._clock.now()
         overdue = is_overdue(unit, now=now)
-        seen = gone_past(seen, unit, overdue=overdue)
         if seen.thorough and overdue and self._settlement.conclude(unit) is Opened.LEFT:
             seen = replace(seen, fan_outs=seen.fan_outs | {unit.index})
         if moves.is_ready(unit, met=seen.fan_outs) and not has_room(seen, released=self._released):
@@ -79,7 +77,7 @@ class Tending:
         )
         if moved.status in BROKEN and moved.failure is not None:
             self._jobs.note_failure(moved.job_id, moved.failure)
-        return tended(seen, moved, wrote=moved is not unit or (seen.thorough and overdue))
+        return tended(seen, moved, overdue=overdue, wrote=moved is not unit or (seen.thorough and overdue))
 
     def _after(self, job: Job, done: Round, steps: int) -> Step:
         if job.window is not None or done.high is not None:
