@@ -17,7 +17,7 @@ def main() -> None:
     first = names.index(arguments.since)
     paths = tuple(path for path in TARGETS if not arguments.module or path in arguments.module)
     verdicts = Verdicts(DEFAULT_LAYOUT.home / "mutants" / "verdicts.jsonl", trust_kills=arguments.trust_kills)
-    wanted = Wanted(paths, arguments.sample, suite.stages()[first:last], arguments.minutes)
+    wanted = Wanted(paths, arguments.sample, suite.stages()[first:last], arguments.minutes, arguments.drawn)
     if not arguments.report:
         run(wanted, verdicts)
     write(Wanted(TARGETS, None, suite.stages(), 0), verdicts)
@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.mutants", description=__doc__)
     parser.add_argument("--module", action="append", help="only this one, as units/decide.py; may be given often")
     parser.add_argument("--sample", type=int, help="beside the removed conditions, only so many mutants")
+    parser.add_argument("--drawn", type=int, help="only so many, drawn from all; what is noticed of them stands for all")
     parser.add_argument("--since", choices=names, default=names[0], help="the first stage")
     parser.add_argument("--until", choices=names, default=names[-1], help="the last stage")
     parser.add_argument("--minutes", type=float, default=24 * 60, help="begin nothing later than so many minutes from now")

@@ -66,7 +66,7 @@ EXCLUDED: tuple[Note, ...] = (
     Note(
         "workflow/tending.py",
         "Tending._tend",
-        "unit.failure is not None  ->  unit.status in BROKEN",
+        "moved.failure is not None  ->  moved.status in BROKEN",
         "a broken unit always says why",
     ),
     Note(

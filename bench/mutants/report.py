@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import sqrt
 
 from bench.mutants.excluded import EXCLUDED, UNNOTICED, matches, reason_of
 from bench.mutants.run import Wanted, noticed_by
@@ -70,10 +71,21 @@ def _head(rows: list[_Row]) -> str:
     made, run = sum(row.made for row in rows), sum(row.run for row in rows)
     noticed = sum(row.noticed for row in rows)
     sample = f"{made:,} can be made; all were run." if run == made else f"{made:,} can be made, {run:,} of them were run."
+    if 0 < run < made:
+        low, high = interval(noticed, run)
+        sample += f" Where these were drawn at random, 95 % confidence reaches from {100 * low:.1f} to {100 * high:.1f} %."
     day = datetime.now(UTC).date().isoformat()
     return _HEAD.format(
         day=day, commit=commit(), noticed=f"{noticed:,}", run=f"{run:,}", score=_share(noticed, run), sample=sample
     )
+
+
+def interval(part: int, whole: int) -> tuple[float, float]:
+    """Wilson's, for a share that was seen in a sample: its bounds at 95 % confidence."""
+    z, share = 1.96, part / whole
+    middle = share + z * z / (2 * whole)
+    spread = z * sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
+    return (middle - spread) / (1 + z * z / whole), (middle + spread) / (1 + z * z / whole)
 
 
 def _table(rows: list[_Row]) -> str:

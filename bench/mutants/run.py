@@ -24,18 +24,22 @@ _TELLING = frozenset({"condition removed", "condition negated", "bound moved", "
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which modules, how many mutants beside the removed conditions, which stages, and for how long."""
+    """Which modules, how many mutants beside the removed conditions, which stages, and for how long. With ``drawn``, no more
+    than so many, each as likely as any other: their share stands for that of all."""
 
     paths: tuple[str, ...]
     sample: int | None
     stages: tuple[Stage, ...]
     minutes: float
+    drawn: int | None = None
 
 
 def chosen(wanted: Wanted) -> list[Mutant]:
     """Every removed condition, then a sample of the rest, in an order that depends on the seed alone."""
     found = [mutant for path in wanted.paths for mutant in mutants_of(path) if reason_of(mutant) is None]
     Random(SEED).shuffle(found)
+    if wanted.drawn is not None:
+        return found[: wanted.drawn]
     telling = [mutant for mutant in found if mutant.operator in _TELLING]
     rest = [mutant for mutant in found if mutant.operator not in _TELLING]
     return telling + (rest if wanted.sample is None else rest[: wanted.sample])

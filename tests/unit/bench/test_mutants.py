@@ -8,6 +8,8 @@ import pytest
 from bench.mutants.conditions import conjuncts_of, text_variants
 from bench.mutants.excluded import EXCLUDED, UNNOTICED, Note, matches
 from bench.mutants.operators import variants
+from bench.mutants.report import interval
+from bench.mutants.run import Wanted, chosen
 from bench.mutants.sites import compiled, mutants_of
 from bench.mutants.targets import TARGETS
 from bench.mutants.trial import in_a_copy
@@ -101,3 +103,17 @@ def test_a_copy_that_hangs_is_ended() -> None:
             pass
 
     assert in_a_copy(lambda: None, never_ends, cpu_seconds=1).noticed == "it never came to an end"
+
+
+def test_what_is_drawn_is_a_part_of_all_and_the_same_every_time() -> None:
+    everything = chosen(Wanted(("units/decide.py",), None, (), 0))
+    drawn = chosen(Wanted(("units/decide.py",), None, (), 0, drawn=10))
+    assert len(drawn) == 10
+    assert set(drawn) < set(everything)
+    assert drawn == chosen(Wanted(("units/decide.py",), None, (), 0, drawn=10))
+
+
+def test_a_share_that_was_seen_in_few_is_known_less_well() -> None:
+    assert [round(bound, 3) for bound in interval(95, 100)] == [0.888, 0.978]
+    assert [round(bound, 3) for bound in interval(950, 1_000)] == [0.935, 0.962]
+    assert interval(10, 10)[1] == pytest.approx(1)
