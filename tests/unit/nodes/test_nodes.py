@@ -14,9 +14,10 @@ from gpupool.nodes.queues import queues_for
 from gpupool.nodes.service import Nodes, NodeTerms, Pairing
 from gpupool.units.model import Pool
 from gpupool.wire.joining import PairRequest
-from gpupool.wire.units import HeartbeatRequest
+from gpupool.wire.units import HeartbeatRequest, Lease, RunningUnit
 from gpupool.wire.vocabulary import CapabilityClass
 from gpupool.world import World
+from tests.factories import a_unit
 from tests.support.nodes import URLS, a_node, some_capabilities
 
 
@@ -152,6 +153,22 @@ def test_a_heartbeat_is_noted() -> None:
     fleet.nodes.seen(fleet.node, HeartbeatRequest(draining=True, last_poll_ok_at=polled))
 
     assert (fleet.node.last_seen_at, fleet.node.draining, fleet.node.last_poll_ok_at) == (fleet.clock.now(), True, polled)
+
+
+@pytest.mark.parametrize(("works", "minutes"), [(False, 4), (True, 10)])
+def test_a_machine_is_noted_again_when_its_last_sighting_is_old(works: bool, minutes: int) -> None:
+    fleet = Fleet()
+    running = RunningUnit(unit_id=a_unit().id, lease=Lease(attempt=1, lease_token="a" * 32))
+    heartbeat = HeartbeatRequest(units=[running] if works else [])
+    paired_at = fleet.clock.now()
+
+    fleet.clock.advance(minutes * 60 - 1)
+    fleet.nodes.seen(fleet.node, heartbeat)
+    assert fleet.node.last_seen_at == paired_at
+
+    fleet.clock.advance(1)
+    fleet.nodes.seen(fleet.node, heartbeat)
+    assert fleet.node.last_seen_at == fleet.clock.now()
 
 
 def test_units_learn_a_public_name_and_nothing_of_the_owner() -> None:

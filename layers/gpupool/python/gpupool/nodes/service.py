@@ -19,8 +19,8 @@ from gpupool.wire.errors import NodeErrorCode
 from gpupool.wire.joining import CredentialsResponse, PairRequest, PairResponse
 from gpupool.wire.units import HeartbeatRequest
 
-# A machine that works proves with its leases that it lives.
-_SEEN_LATELY = timedelta(minutes=4)
+# How long a sighting stands before another is written. A machine that works proves with its leases that it lives.
+_SEEN_LATELY, _WORKING_LATELY = timedelta(minutes=4), timedelta(minutes=10)
 
 
 class Pairing:
@@ -123,11 +123,12 @@ class Nodes:
         )
 
     def seen(self, node: Node, heartbeat: HeartbeatRequest) -> None:
-        """Notes that the machine lives, whether it takes work, and when it last reached its queues; every few minutes, because
-        a write costs as much as the call."""
+        """Notes that the machine lives, whether it takes work, and when it last reached its queues; every few minutes, and
+        of one that works more rarely, because a write costs as much as the call."""
         now = self._clock.now()
+        lately = _WORKING_LATELY if heartbeat.units else _SEEN_LATELY
         nothing_new = node.draining is heartbeat.draining and (node.last_poll_ok_at or heartbeat.last_poll_ok_at is None)
-        if nothing_new and now - node.last_seen_at < _SEEN_LATELY:
+        if nothing_new and now - node.last_seen_at < lately:
             return
         sighting = Sighting(now, draining=heartbeat.draining, last_poll_ok_at=heartbeat.last_poll_ok_at)
         self._store.seen(node.id, sighting)
