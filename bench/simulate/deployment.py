@@ -98,7 +98,7 @@ class Deployment:
             self._recorded(change.after.id, partial(act, change.before, change.after))
 
     def _told(self, change: Change) -> None:
-        if change.before is None:
+        if passes(change.before, change.after):
             self._recorded(f"events of {change.after.job_id}", partial(self._fan_out.publish, change.after))
 
     def _recorded(self, row: str, act: "Act") -> None:

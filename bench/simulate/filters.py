@@ -3,17 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpupool.events.model import SUBSCRIBABLE, Event
 from gpupool.jobs.model import Job
 from gpupool.units.model import Unit
 
-Row = Job | Unit
+Row = Job | Unit | Event
 # attribute -> the values that pass; None: any value, as long as there is one
 Wanted = dict[str, tuple[str, ...] | None]
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Passes a new row when ``insert``, else a write whose images hold what is wanted."""
+    """Passes a write whose images hold what is wanted; only that of a new row when ``insert``."""
 
     new: Wanted = field(default_factory=dict)
     old: Wanted | None = None
@@ -33,25 +34,34 @@ UNIT_WRITTEN: Filters = (
     Filter(new={"status": ("running",), "progress_stage": ("claimed",)}),
     Filter(old={"status": ("running",)}, new={"status": ("cancelled",)}),
 )
+EVENT_WRITTEN: Filters = (Filter(insert=True, new={"type": tuple(sorted(SUBSCRIBABLE))}),)
 
 
 def passes(before: Row | None, after: Row) -> bool:
     """Whether a write reaches its function."""
-    filters = JOB_WRITTEN if isinstance(after, Job) else UNIT_WRITTEN
-    return any(_passes(each, before, after) for each in filters)
+    return any(_passes(each, before, after) for each in _filters(after))
 
 
 def pattern(each: Filter) -> dict[str, Any]:
     """The filter as the event source mapping spells it."""
-    if each.insert:
-        return {"eventName": ["INSERT"]}
-    images = {"NewImage": each.new} if each.old is None else {"OldImage": each.old, "NewImage": each.new}
-    return {"dynamodb": {image: _attributes(wanted) for image, wanted in images.items()}}
+    wanted = {"OldImage": each.old, "NewImage": each.new}
+    images = {image: _attributes(attributes) for image, attributes in wanted.items() if attributes}
+    return ({"eventName": ["INSERT"]} if each.insert else {}) | ({"dynamodb": images} if images else {})
+
+
+def _filters(row: Row) -> Filters:
+    match row:
+        case Job():
+            return JOB_WRITTEN
+        case Unit():
+            return UNIT_WRITTEN
+        case Event():
+            return EVENT_WRITTEN
 
 
 def _passes(each: Filter, before: Row | None, after: Row) -> bool:
-    if each.insert:
-        return before is None
+    if each.insert and before is not None:
+        return False
     return _holds(after, each.new) and (each.old is None or (before is not None and _holds(before, each.old)))
 
 

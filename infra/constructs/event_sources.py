@@ -47,7 +47,20 @@ UNIT_WRITTEN: Filters = [
     _change(old={"status": ["running"]}, new={"status": ["cancelled"]}),
 ]
 
-EVENT_WRITTEN: Filters = [lambda_.FilterCriteria.filter({"eventName": ["INSERT"]})]
+# The events that a webhook may ask for, which are ``gpupool.events.model.SUBSCRIBABLE``; of the others nobody is told.
+_TOLD = [
+    "artifact.ready",
+    "credits.low",
+    "job.cancelled",
+    "job.completed",
+    "job.failed",
+    "job.started",
+    "unit.completed",
+    "unit.failed",
+]
+EVENT_WRITTEN: Filters = [
+    lambda_.FilterCriteria.filter({"eventName": ["INSERT"], "dynamodb": {"NewImage": {"type": {"S": _TOLD}}}})
+]
 
 
 class EventSources(Construct):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.simulate.filters import JOB_WRITTEN, UNIT_WRITTEN, Filters, pattern
+from bench.simulate.filters import EVENT_WRITTEN, JOB_WRITTEN, UNIT_WRITTEN, Filters, pattern
 from gpupool.recovery.service import EVERY_SECONDS
 from tests.infra.synthesised import Properties, Synthesised
 
@@ -58,7 +58,10 @@ def test_streams_fail_record_by_record_and_keep_what_they_give_up(prod: Synthesi
     assert prod.text(mapping["DestinationConfig"]["OnFailure"]["Destination"]) == "Queue:gpupool-undelivered"
 
 
-@pytest.mark.parametrize(("room", "filters"), [("on_job_written", JOB_WRITTEN), ("on_unit_written", UNIT_WRITTEN)])
+@pytest.mark.parametrize(
+    ("room", "filters"),
+    [("on_job_written", JOB_WRITTEN), ("on_unit_written", UNIT_WRITTEN), ("on_event_written", EVENT_WRITTEN)],
+)
 def test_only_writes_with_a_consequence_wake_a_function(prod: Synthesised, room: str, filters: Filters) -> None:
     assert _patterns(prod, room) == [pattern(each) for each in filters]
 
