@@ -41,7 +41,8 @@ failures = st.builds(
     exit_code=st.one_of(st.none(), st.integers(-9, 2)),
     log_tail=st.text(max_size=5),
 )
-outputs = st.builds(Output, st.sampled_from("abc"), st.sampled_from(ArtifactKind))
+digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
+outputs = st.builds(Output, st.sampled_from("abc"), st.sampled_from(ArtifactKind), sha256=digests)
 indexes = st.lists(st.integers(0, 40), unique=True, max_size=6).map(sorted).map(tuple)
 changes = st.fixed_dictionaries(
     {},
