@@ -2,11 +2,12 @@
 
 from gpupool import bootstrap
 from gpupool.events.model import Event
-from gpupool.streams import event_change, stream_handler
+from gpupool.streams import Act, event_change, stream_handler
 
 
-def act(_before: Event | None, after: Event) -> None:
-    bootstrap.fan_out().publish(after)
+def begin() -> Act[Event]:
+    batch = bootstrap.fan_out().batch()
+    return lambda _before, after: batch.publish(after)
 
 
-handler = stream_handler(event_change, act)
+handler = stream_handler(event_change, begin)

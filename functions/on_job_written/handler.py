@@ -2,11 +2,11 @@
 
 from gpupool import bootstrap
 from gpupool.jobs.model import Job
-from gpupool.streams import job_change, stream_handler
+from gpupool.streams import Act, job_change, stream_handler
 
 
-def act(before: Job | None, after: Job) -> None:
-    bootstrap.outbox().job_written(before, after)
+def begin() -> Act[Job]:
+    return bootstrap.outbox().job_written
 
 
-handler = stream_handler(job_change, act)
+handler = stream_handler(job_change, begin)

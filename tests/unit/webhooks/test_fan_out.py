@@ -169,6 +169,18 @@ def test_what_nobody_can_subscribe_to_asks_for_no_endpoints() -> None:
     assert store.lists == len(SUBSCRIBABLE)
 
 
+def test_a_batch_asks_once_for_a_customer_without_endpoints_and_each_time_for_one_with_some() -> None:
+    hooks = Hooks()
+    endpoint = hooks.endpoint(customer="bob")
+    store = Counting(hooks.ports.world)
+    batch = FanOut(store=store, queue=hooks.ports.webhook_queue, clock=hooks.clock).batch()
+    for customer in ("ada", "bob"):
+        for number in range(3):
+            batch.publish(hooks.event(number, customer=customer))
+    assert store.lists == 1 + 3
+    assert len(hooks.log(endpoint)) == 3
+
+
 class Counting(MemoryWebhookStore):
     lists = 0
 

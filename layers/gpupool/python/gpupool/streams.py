@@ -1,6 +1,7 @@
 """Streams as the outbox reads them: records turned into rows, and a function that acts on them one by one."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -17,6 +18,7 @@ from gpupool.units.model import Unit
 
 Record = Mapping[str, Any]
 Row = TypeVar("Row", Job, Unit, Event)
+Act = Callable[[Row | None, Row], None]
 Handler = Callable[[dict[str, Any], LambdaContext], Any]
 
 
@@ -39,12 +41,13 @@ def event_change(record: Record) -> tuple[Event | None, Event]:
     return None, event_from(record["dynamodb"]["NewImage"])
 
 
-def stream_handler(read: Callable[[Record], tuple[Row | None, Row]], act: Callable[[Row | None, Row], None]) -> Handler:
-    """A Lambda handler that calls ``act`` once per record and reports the records that failed for redelivery."""
+def stream_handler(read: Callable[[Record], tuple[Row | None, Row]], begin: Callable[[], Act[Row]]) -> Handler:
+    """A Lambda handler that begins each batch anew, does what that answers once per record, and reports the records that failed
+    for redelivery."""
     log = logger()
     processor = BatchProcessor(event_type=EventType.DynamoDBStreams, raise_on_entire_batch_failure=False)
 
-    def one(record: DynamoDBRecord) -> None:
+    def one(act: Act[Row], record: DynamoDBRecord) -> None:
         before, after = read(record.raw_event)
         try:
             act(before, after)
@@ -57,6 +60,6 @@ def stream_handler(read: Callable[[Record], tuple[Row | None, Row]], act: Callab
 
     @log.inject_lambda_context
     def handler(event: dict[str, Any], context: LambdaContext) -> Any:
-        return process_partial_response(event=event, record_handler=one, processor=processor, context=context)
+        return process_partial_response(event=event, record_handler=partial(one, begin()), processor=processor, context=context)
 
     return handler

@@ -25,11 +25,11 @@ class FanOut:
 
     def publish(self, event: Event) -> None:
         """Enqueues and rings for each endpoint that wants the event; what nobody can ask for costs nothing."""
-        if event.type not in SUBSCRIBABLE:
-            return
-        for endpoint in self._endpoints(event.customer_id):
-            if endpoint.disabled_at is None and event.type in endpoint.events:
-                self.enqueue(endpoint, event)
+        self.batch().publish(event)
+
+    def batch(self) -> "Batch":
+        """For events all of which have happened by now."""
+        return Batch(self)
 
     def enqueue(self, endpoint: Endpoint, event: Event) -> Delivery | None:
         """The event's delivery to this endpoint, with a message for its first attempt; None when the endpoint is gone.
@@ -51,7 +51,7 @@ class FanOut:
             return delivery
         return None
 
-    def _endpoints(self, customer_id: str) -> Iterator[Endpoint]:
+    def endpoints(self, customer_id: str) -> Iterator[Endpoint]:
         """All of a customer's, in one query as a rule: only creations that met may have passed the limit together."""
         key: Key | None = None
         while True:
@@ -60,6 +60,26 @@ class FanOut:
             key = page.next_key
             if key is None:
                 return
+
+
+class Batch:
+    """Events that had happened before it began. An endpoint that is made later is owed none of them, so that of a customer who
+    was found without any it is known for the whole batch."""
+
+    def __init__(self, fan_out: FanOut) -> None:
+        self._fan_out = fan_out
+        self._without: set[str] = set()
+
+    def publish(self, event: Event) -> None:
+        """As that of the fan-out."""
+        if event.type not in SUBSCRIBABLE or event.customer_id in self._without:
+            return
+        endpoints = tuple(self._fan_out.endpoints(event.customer_id))
+        if not endpoints:
+            self._without.add(event.customer_id)
+        for endpoint in endpoints:
+            if endpoint.disabled_at is None and event.type in endpoint.events:
+                self._fan_out.enqueue(endpoint, event)
 
 
 def delivery_of(event: Event, endpoint: Endpoint, *, now: datetime) -> Delivery:
