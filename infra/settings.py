@@ -51,6 +51,7 @@ class StageSettings:
     throttle_burst: int = 400
     execution_timeout_days: int = 7
     advance_timeout_seconds: int = 900
+    watch_timeout_seconds: int = 60
     build: str = "unknown"
     limits: Mapping[str, int] = field(default_factory=lambda: dict(PUBLISHED_LIMITS))
 

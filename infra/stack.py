@@ -71,10 +71,16 @@ class GpuPoolStack(Stack):
         jobs.let_read_and_write(rooms.customer_api, *steps, rooms.advance_job, rooms.on_unit_written)
         for index in ("by_customer", "by_customer_status"):
             jobs.let_query_indexes(rooms.customer_api, only=index)
-        jobs.let_read(rooms.node_api, rooms.on_job_written, rooms.on_dead_letter)
+        jobs.let_read(rooms.node_api, rooms.on_job_written)
         for table in (jobs, self.tables["progress"]):
             table.let_read_together(
-                rooms.customer_api, rooms.node_api, *steps, rooms.advance_job, rooms.on_job_written, rooms.on_unit_written
+                rooms.customer_api,
+                rooms.node_api,
+                *steps,
+                rooms.advance_job,
+                rooms.on_job_written,
+                rooms.on_unit_written,
+                rooms.on_dead_letter,
             )
         self.tables["progress"].let_put(rooms.customer_api)
         self.tables["progress"].let_update(rooms.tend_job, rooms.close_job, rooms.on_unit_written)

@@ -23,6 +23,7 @@ _NEXT = {
     Outcome.PLAN: At.PLAN,
     Outcome.TEND: At.TEND,
     Outcome.ADVANCE: At.ADVANCE,
+    Outcome.WATCH: At.ADVANCE,
     Outcome.RENEWED: At.ENDED,
     Outcome.CLOSED: At.ENDED,
 }

@@ -9,7 +9,7 @@ from bench.simulate.loop import Loop
 from gpupool.workflow.model import Outcome
 from gpupool.workflow.service import TrainingWorkflow
 
-WAKE_AFTER = 900.0
+_WAKE_AFTER, _LOOK_AFTER = 900.0, 60.0
 # As the state machine says: further tries of a step that failed. Closing is tried until it is done.
 _TRIES = 3
 
@@ -85,7 +85,8 @@ class Executor:
     def _follow(self, execution: Execution) -> None:
         if execution.at is At.WAITING:
             token = execution.tokens[-1]
-            self._loop.after(WAKE_AFTER, "wait over", token, partial(self._time_out, execution, token))
+            seconds = _LOOK_AFTER if execution.state.outcome is Outcome.WATCH else _WAKE_AFTER
+            self._loop.after(seconds, "wait over", token, partial(self._time_out, execution, token))
         elif execution.at is At.ENDED:
             self.running.discard(execution.name)
         else:

@@ -148,7 +148,8 @@ class _Definition:
         self._scope = scope
         plan = self._page("Plan", rooms.plan)
         tend = self._page("Tend", rooms.tend)
-        advance = self._advance(rooms.advance, wake_after=Duration.seconds(settings.advance_timeout_seconds))
+        advance = self._wait("Advance", rooms.advance, wake_after=Duration.seconds(settings.advance_timeout_seconds))
+        watch = self._wait("Watch", rooms.advance, wake_after=Duration.seconds(settings.watch_timeout_seconds))
         compensate = self._compensate(rooms.close)
         renewed = sfn.Succeed(scope, "Renewed", comment="The job's next execution goes on")
         what_next = (
@@ -158,13 +159,15 @@ class _Definition:
             .when(sfn.Condition.string_equals("$.step.outcome", "tend"), tend)
             .when(sfn.Condition.string_equals("$.step.outcome", "plan"), plan)
             .when(sfn.Condition.string_equals("$.step.outcome", "renewed"), renewed)
+            .when(sfn.Condition.string_equals("$.step.outcome", "watch"), watch)
             .otherwise(advance)
         )
-        for task in (plan, tend, advance):
+        for task in (plan, tend, advance, watch):
             task.next(what_next)
         # A wake-up call that never came is no failure: the units are gone over, and the step waits again with a fresh token.
-        advance.add_catch(tend, errors=["States.Timeout"], result_path=sfn.JsonPath.DISCARD)
-        for name, task in (("Plan", plan), ("Tend", tend), ("Advance", advance)):
+        for waiting in (advance, watch):
+            waiting.add_catch(tend, errors=["States.Timeout"], result_path=sfn.JsonPath.DISCARD)
+        for name, task in (("Plan", plan), ("Tend", tend), ("Advance", advance), ("Watch", watch)):
             task.add_catch(self._note_error(of=name).next(compensate), result_path="$.error")
         self.start: sfn.IChainable = plan
 
@@ -183,11 +186,11 @@ class _Definition:
             )
         )
 
-    def _advance(self, room: RoomFunction, *, wake_after: Duration) -> tasks.LambdaInvoke:
+    def _wait(self, name: str, room: RoomFunction, *, wake_after: Duration) -> tasks.LambdaInvoke:
         return _retrying(
             tasks.LambdaInvoke(
                 self._scope,
-                "Advance",
+                name,
                 lambda_function=room.function,
                 integration_pattern=sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
                 payload=sfn.TaskInput.from_object(

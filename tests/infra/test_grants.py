@@ -174,7 +174,8 @@ EXPECTED: dict[str, Grants] = {
     },
     "on_dead_letter": {
         "*": TRACE,
-        "Table:jobs": READ,
+        "Table:jobs": TOGETHER,
+        "Table:progress": TOGETHER,
         "Table:units": READ_WRITE,
         **_on_job_queues("sqs:SendMessage"),
         **{f"Queue:gpupool-{name}-dlq": CONSUME for name in NAMES},

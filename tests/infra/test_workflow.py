@@ -8,7 +8,7 @@ from aws_cdk.assertions import Match
 from gpupool.workflow.model import Outcome
 from tests.infra.synthesised import Synthesised
 
-TASKS = ["Plan", "Tend", "Advance", "Finish", "Compensate"]
+TASKS = ["Plan", "Tend", "Advance", "Watch", "Finish", "Compensate"]
 STATE = {"job_id.$": "$.job_id", "step.$": "$.step"}
 CLOSING = {"outcome": "closing", "cursor": "", "steps": 0}
 
@@ -70,7 +70,7 @@ def test_a_task_outlives_its_function(prod: Synthesised) -> None:
         assert _state(prod, state)["TimeoutSeconds"] > prod.functions[room]["Timeout"]
 
 
-@pytest.mark.parametrize("state", ["Plan", "Tend", "Advance"])
+@pytest.mark.parametrize("state", ["Plan", "Tend", "Advance", "Watch"])
 def test_an_error_is_compensated(prod: Synthesised, state: str) -> None:
     last = _state(prod, state)["Catch"][-1]
     assert last == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": f"Note{state}Error"}
@@ -81,11 +81,19 @@ def test_an_error_is_compensated(prod: Synthesised, state: str) -> None:
 
 
 def test_a_wake_up_call_that_never_came_is_not_an_error(prod: Synthesised) -> None:
-    assert _state(prod, "Advance")["Catch"][0] == {"ErrorEquals": ["States.Timeout"], "ResultPath": None, "Next": "Tend"}
+    for state in ("Advance", "Watch"):
+        assert _state(prod, state)["Catch"][0] == {"ErrorEquals": ["States.Timeout"], "ResultPath": None, "Next": "Tend"}
 
 
 @pytest.mark.parametrize(
-    ("state", "path"), [("Plan", "$.step"), ("Tend", "$.step"), ("Advance", "$.step.outcome"), ("Compensate", "$.step")]
+    ("state", "path"),
+    [
+        ("Plan", "$.step"),
+        ("Tend", "$.step"),
+        ("Advance", "$.step.outcome"),
+        ("Watch", "$.step.outcome"),
+        ("Compensate", "$.step"),
+    ],
 )
 def test_a_page_says_where_the_next_one_begins(prod: Synthesised, state: str, path: str) -> None:
     assert _state(prod, state)["ResultPath"] == path
@@ -99,6 +107,7 @@ def test_giving_up_starts_at_the_first_unit(prod: Synthesised) -> None:
     ("outcome", "following"),
     [
         (Outcome.ADVANCE, ["Advance"]),
+        (Outcome.WATCH, ["Watch"]),
         (Outcome.PLAN, ["Plan"]),
         (Outcome.TEND, ["Tend"]),
         (Outcome.RENEWED, ["Renewed"]),
@@ -108,7 +117,7 @@ def test_giving_up_starts_at_the_first_unit(prod: Synthesised) -> None:
     ],
 )
 def test_the_outcome_decides_what_follows(prod: Synthesised, outcome: Outcome, following: list[str]) -> None:
-    assert {_state(prod, state)["Next"] for state in ("Plan", "Tend", "Advance")} == {"WhatNext"}
+    assert {_state(prod, state)["Next"] for state in ("Plan", "Tend", "Advance", "Watch")} == {"WhatNext"}
     current = _chosen(_state(prod, "WhatNext"), outcome)
     for name in following:
         assert current == name

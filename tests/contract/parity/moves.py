@@ -55,7 +55,9 @@ class Moves(Jobs):
 
     @operation(job_id=job_ids, low=st.integers(0, 3), high=st.none() | st.integers(0, 3), met=st.frozensets(st.integers(0, 2)))
     def note_window(self, job_id: str, low: int, high: int | None, met: frozenset[int]) -> None:
-        window = ReleaseWindow(low=low, reach=low, refill_at=low + 1, noted_at=self.now(), high=high, met=met)
+        window = ReleaseWindow(
+            low, low, low + 1, whole_at=self.now(), high=high, held=frozenset({"cpu"}), stragglers=met, met=met
+        )
         self.both(lambda side: side.jobs.note_window(job_id, window))
 
     @operation(job_id=job_ids, generation=st.integers(0, 3))

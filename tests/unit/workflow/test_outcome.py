@@ -16,10 +16,13 @@ from gpupool.workflow.decide import (
     fans_out,
     has_room,
     is_overdue,
+    is_to_be_watched,
     is_under_way,
     lacks_consequences,
+    needs_a_whole_round,
     outcome_of,
     platform_failure,
+    tended,
     wakes,
     window_after,
 )
@@ -89,13 +92,13 @@ def test_an_execution_is_woken_only_for_a_reason() -> None:
 def test_a_job_that_holds_units_back_is_gone_over_when_there_is_room_or_another_fan_out(
     changes: dict[str, object], due: bool
 ) -> None:
-    held = ReleaseWindow(low=0, reach=0, refill_at=10, noted_at=NOW, high=40, met=frozenset({0}))
+    held = ReleaseWindow(low=0, reach=0, refill_at=10, whole_at=NOW, high=40, held=frozenset({"cpu"}), met=frozenset({0}))
     job = a_job(**{"units_total": 100, "units_completed": 0, "window": held} | changes)
     assert (outcome_of(job) is Outcome.TEND) is due
 
 
 def test_a_window_that_holds_nothing_back_waits_for_no_room() -> None:
-    job = a_job(units_total=100, units_completed=50, window=ReleaseWindow(low=0, reach=0, refill_at=10, noted_at=NOW))
+    job = a_job(units_total=100, units_completed=50, window=ReleaseWindow(low=0, reach=0, refill_at=10, whole_at=NOW))
     assert outcome_of(job) is Outcome.ADVANCE
 
 
@@ -103,7 +106,8 @@ def test_a_window_that_holds_nothing_back_waits_for_no_room() -> None:
     ("under_way", "running", "room"), [(299, 0, True), (300, 0, False), (300, 200, False), (300, 201, True), (301, 201, False)]
 )
 def test_there_is_room_for_half_as_many_again_as_machines_work(under_way: int, running: int, room: bool) -> None:
-    assert has_room(Round(under_way=under_way, running=running), released=300) is room
+    seen = Round(under_way={"cpu": under_way, "gpu-24": 1_000}, running={"cpu": running, "gpu-24": 1_000})
+    assert has_room(seen, "cpu", released=300) is room
 
 
 @given(
@@ -115,10 +119,49 @@ def test_there_is_room_for_half_as_many_again_as_machines_work(under_way: int, r
 def test_the_next_units_are_released_before_those_under_way_are_done(
     released: int, running: int, over: int, counted: int
 ) -> None:
-    most = max(released, running + running // 2)
-    done = Round(under_way=most + over, running=running, counted=counted, high=99_999)
-    refill_at = window_after(done, released=released, now=NOW).refill_at
-    assert counted < refill_at <= counted + done.under_way
+    under_way = max(released, running + running // 2) + over
+    done = Round(
+        under_way={"cpu": under_way, "gpu-24": 9_000},
+        running={"cpu": running},
+        counted=counted,
+        high=9,
+        held=frozenset({"cpu"}),
+    )
+    refill_at = window_after(done, None, released=released, now=NOW).refill_at
+    assert counted < refill_at <= counted + under_way
+
+
+@pytest.mark.parametrize(("released", "held", "watched"), [(30, True, True), (29, True, False), (100, False, False)])
+def test_a_job_of_which_much_was_just_released_is_looked_at_soon(released: int, held: bool, watched: bool) -> None:
+    done = Round(under_way={"cpu": 60, "gpu-24": 40}, released=released, held=frozenset({"cpu"} if held else ()))
+    assert is_to_be_watched(done) is watched
+
+
+def test_the_beginning_of_a_round_passes_some_that_are_not_completed() -> None:
+    seen = Round()
+    for index in range(60):
+        seen = tended(seen, a_unit(index, status=UnitStatus.RUNNING), overdue=False, released=False, writes=0)
+    assert (seen.low, seen.stragglers) == (50, frozenset(range(50)))
+
+    again = Round(low=50)
+    again = tended(again, a_unit(7, status=UnitStatus.RUNNING), overdue=False, released=False, writes=0)
+    again = tended(again, a_unit(8, status=UnitStatus.COMPLETED), overdue=False, released=False, writes=0)
+    again = tended(again, a_unit(50, status=UnitStatus.COMPLETED), overdue=False, released=False, writes=0)
+    assert (again.low, again.stragglers) == (51, frozenset({7}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "after", "whole"),
+    [
+        ({}, timedelta(minutes=59), False),
+        ({}, timedelta(minutes=61), True),
+        ({"fan_outs": frozenset({0})}, timedelta(0), False),
+        ({"fan_outs": frozenset({0, 1})}, timedelta(0), True),
+    ],
+)
+def test_now_and_then_a_round_goes_over_everything(changes: dict[str, object], after: timedelta, whole: bool) -> None:
+    window = ReleaseWindow(low=0, reach=0, refill_at=10, whole_at=NOW, met=frozenset({0}))
+    assert needs_a_whole_round(a_job(**changes), window, now=NOW + after) is whole
 
 
 def test_a_few_dependents_are_opened_at_once_and_many_by_the_execution() -> None:
@@ -141,12 +184,12 @@ def test_what_is_under_way(status: UnitStatus) -> None:
 @pytest.mark.parametrize(
     ("changes", "seen", "lacks"),
     [
-        ({}, Round(overdue=1, under_way=1), False),
-        ({}, Round(overdue=2, under_way=1), True),
-        ({}, Round(overdue=1, under_way=0), True),
-        ({"broken": BROKEN}, Round(overdue=2, under_way=0), False),
-        ({"fan_outs": frozenset({0})}, Round(overdue=1, under_way=0), False),
-        ({"units_completed": 3}, Round(overdue=3, under_way=0), False),
+        ({}, Round(overdue=1, under_way={"cpu": 1}), False),
+        ({}, Round(overdue=2, under_way={"cpu": 1}), True),
+        ({}, Round(overdue=1, under_way={}), True),
+        ({"broken": BROKEN}, Round(overdue=2, under_way={}), False),
+        ({"fan_outs": frozenset({0})}, Round(overdue=1, under_way={}), False),
+        ({"units_completed": 3}, Round(overdue=3, under_way={}), False),
     ],
 )
 def test_when_a_round_finds_that_consequences_are_missing(changes: dict[str, object], seen: Round, lacks: bool) -> None:

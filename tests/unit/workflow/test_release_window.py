@@ -9,6 +9,7 @@ from gpupool.jobs.model import Job, JobStatus
 from gpupool.ledger.model import EntryKind
 from gpupool.twins import MemoryPorts
 from gpupool.units.model import UnitStatus
+from gpupool.workflow.model import Outcome
 from tests.factories import CUSTOMER_ID, dag
 from tests.platform import At, Machine, Platform
 
@@ -87,14 +88,15 @@ def test_a_round_begins_behind_what_is_completed() -> None:
     for _ in range(20):
         machine.complete(machine.take())
         platform.settle()
-    platform.tick(301)
 
     platform.executions[job.id].time_out()
     platform.settle()
 
     window = platform.job(job).window
     assert window is not None
-    assert (window.low, window.high) == (20, 20 + released(platform, job))
+    # Those under way are passed as stragglers, up to the first that is held back.
+    assert (window.low, window.high) == (20 + WINDOW, 20 + WINDOW)
+    assert window.stragglers == frozenset(range(20, 20 + WINDOW))
 
 
 def test_a_fan_out_stays_noted_until_all_it_opens_is_released() -> None:
@@ -121,7 +123,7 @@ def test_a_completion_whose_record_was_lost_is_found_behind_the_window() -> None
             while platform.stream.pending(grant.unit_id):
                 platform.stream.take(grant.unit_id)
         platform.settle()
-    platform.tick(301)
+    platform.tick(3_601)
 
     platform.executions[job.id].time_out()
     platform.settle()
@@ -148,3 +150,45 @@ def test_units_that_wait_for_a_free_machine_are_not_given_up_while_others_are_se
     platform.settle()
     assert platform.job(job).status is JobStatus.FAILED
     platform.check_books()
+
+
+def test_a_class_without_machines_holds_up_no_other() -> None:
+    gpu = '[[units]]\nname = "g{}"\nentry = "train.py"\nkind = "gpu"\nrequired_vram_mb = 20000\n'
+    cpu = '[[units]]\nname = "c{}"\nentry = "train.py"\nkind = "cpu"\n'
+    package = (
+        '[strategy]\nkind = "dag"\n' + "".join(gpu.format(at) for at in range(20)) + "".join(cpu.format(at) for at in range(20))
+    )
+    platform, job = a_platform(package)
+    assert released(platform, job) == 2 * WINDOW
+
+    assert Machine(platform).work_off() == 20
+
+    assert released(platform, job) == WINDOW
+    assert count(platform, job, UnitStatus.WAITING) == 20 - WINDOW
+
+
+def test_one_slow_unit_lets_rounds_begin_behind_it() -> None:
+    platform, job = a_platform(WIDE)
+    slow = Machine(platform)
+    slow.take()
+    machine = Machine(platform)
+    for _ in range(30):
+        machine.complete(machine.take())
+        platform.settle()
+
+    window = platform.job(job).window
+    assert window is not None
+    assert window.low > 25
+    assert 0 in window.stragglers
+
+
+def test_a_job_is_looked_at_soon_after_much_of_it_was_released() -> None:
+    platform, job = a_platform(WIDE)
+    execution = platform.executions[job.id]
+    assert execution.state.outcome is Outcome.WATCH
+
+    machine = Machine(platform)
+    while execution.state.outcome is Outcome.WATCH:
+        machine.complete(machine.take())
+        platform.settle()
+    assert execution.state.outcome is Outcome.ADVANCE

@@ -62,16 +62,19 @@ class Quote:
 class ReleaseWindow:
     """How far the units of a wide job are released. All of it is a hint: a round goes over the rows and decides by them.
 
-    Every unit before ``low`` is completed since ``noted_at`` or longer, and none beyond ``reach`` was opened by one of those.
-    ``high`` is the first unit that is ready and held back, None when none is. The next ones are released when ``refill_at``
-    units are paid. ``met``: the fan-outs whose dependents are being released.
+    Every unit before ``low`` is completed but the ``stragglers``, and completed ones opened none beyond ``reach`` by
+    themselves. ``high`` is the first unit that is ready and held back, None when none is, and ``held`` are the capability
+    classes of all that are. The next ones are released when ``refill_at`` units are paid. ``met``: the fan-outs whose
+    dependents are being released. ``whole_at``: when a round last went over every unit.
     """
 
     low: int
     reach: int
     refill_at: int
-    noted_at: datetime
+    whole_at: datetime
     high: int | None = None
+    held: frozenset[str] = frozenset()
+    stragglers: frozenset[int] = frozenset()
     met: frozenset[int] = frozenset()
 
 

@@ -261,8 +261,8 @@ def due(unit: Unit, *, met: frozenset[int] = frozenset(), progressed_at: datetim
     if unit.status is UnitStatus.QUEUED:
         if bell_is_stale(unit, progressed_at=progressed_at, now=now):
             return undeliverable(unit, now=now)
-        rung_at = unit.rung_at or unit.queued_at
-        return replace(unit, rung_at=now) if rung_at is not None and now - rung_at > _RING_AGAIN else None
+        heard = [at for at in (unit.rung_at or unit.queued_at, progressed_at) if at is not None]
+        return replace(unit, rung_at=now) if heard and now - max(heard) > _RING_AGAIN else None
     if unit.lease is not None and now - unit.lease.expires_at > _LONG_LAPSED:
         return exhausted(unit, now=now) if unit.attempt >= unit.max_attempts else queued(_after_lapse(unit), now=now)
     return None

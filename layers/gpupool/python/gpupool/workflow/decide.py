@@ -1,5 +1,6 @@
 """What a job needs next: pure decisions over its rows."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,6 +17,10 @@ FAN_OUT = 25
 # finds enough among these.
 RELEASED = 300
 _ON_ITS_WAY = timedelta(minutes=5)
+# How often a round goes over all units of a wide job, and not only over those that are under way.
+_WHOLE_AGAIN = timedelta(hours=1)
+# Units that are not completed and yet counted as behind a round's beginning. Each is read alone.
+_MOST_STRAGGLERS = 50
 BROKEN = frozenset({UnitStatus.FAILED, UnitStatus.REJECTED})
 _UNDER_WAY = frozenset({UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING})
 _ENDED: dict[JobStatus, Outcome] = {
@@ -41,7 +46,7 @@ def outcome_of(job: Job) -> Outcome:
 def _is_due_for_a_round(job: Job) -> bool:
     """Whether units wait that a round can release: those of a fan-out, or those that were held back."""
     window = job.window
-    if window is None or window.high is None:
+    if window is None or not window.held:
         return bool(job.fan_outs)
     return bool(job.fan_outs - window.met) or job.units_completed >= window.refill_at
 
@@ -68,42 +73,89 @@ def is_under_way(unit: Unit) -> bool:
     return unit.status in _UNDER_WAY
 
 
-def tended(seen: Round, unit: Unit, *, overdue: bool, wrote: bool) -> Round:
-    """The round once the unit is as it should be: what is completed without a gap, how far units open others by themselves,
-    and what is under way."""
-    opens = 0 if fans_out(unit) else max(unit.dependents, default=0)
+def writes_to_conclude(unit: Unit) -> int:
+    """What doing again all that follows from a completed unit may write, its debit and its dependents."""
+    return 1 + len(unit.gathered_by) + (0 if fans_out(unit) else len(unit.dependents))
+
+
+def needs_a_whole_round(job: Job, window: ReleaseWindow, *, now: datetime) -> bool:
+    """Whether more is to be seen to than the next windowful: the dependents of another fan-out, or what was forgotten."""
+    return bool(job.fan_outs - window.met) or now - window.whole_at > _WHOLE_AGAIN
+
+
+def held_back(seen: Round, unit: Unit) -> Round:
+    """The round once a ready unit was not released."""
+    if unit.index < seen.low:
+        return replace(seen, stragglers=seen.stragglers | {unit.index}, held=seen.held | {unit.capability})
+    high = unit.index if seen.high is None else seen.high
+    if seen.high is not None and unit.capability in seen.held:
+        return seen
+    return replace(seen, high=high, held=seen.held | {unit.capability})
+
+
+def tended(seen: Round, unit: Unit, *, overdue: bool, released: bool, writes: int) -> Round:
+    """The round once the unit is as it should be: what is completed without a gap, but for some, how far completed units open
+    others by themselves, and what is under way."""
+    if unit.status is UnitStatus.COMPLETED:
+        return replace(
+            seen,
+            low=seen.low + (unit.index == seen.low),
+            reach=max(seen.reach, 0 if fans_out(unit) else max(unit.dependents, default=0)),
+            overdue=seen.overdue + overdue,
+            writes=seen.writes + writes,
+        )
+    passed = unit.index == seen.low and len(seen.stragglers) < _MOST_STRAGGLERS
+    late = passed or unit.index < seen.low
     return replace(
         seen,
-        low=seen.low + (unit.index == seen.low and unit.status is UnitStatus.COMPLETED),
-        reach=max(seen.reach, opens),
-        overdue=seen.overdue + overdue,
-        under_way=seen.under_way + is_under_way(unit),
-        running=seen.running + (unit.status is UnitStatus.RUNNING),
-        writes=seen.writes + wrote,
+        low=seen.low + passed,
+        stragglers=seen.stragglers | {unit.index} if late else seen.stragglers,
+        under_way=_one_more(seen.under_way, unit) if is_under_way(unit) else seen.under_way,
+        running=_one_more(seen.running, unit) if unit.status is UnitStatus.RUNNING else seen.running,
+        released=seen.released + released,
+        writes=seen.writes + writes,
     )
 
 
-def has_room(seen: Round, *, released: int) -> bool:
-    """Whether another unit may be released: ``released`` at a time, or half as many again as machines work on the job."""
-    return seen.under_way < _most_under_way(seen, released)
+def _one_more(counts: Mapping[str, int], unit: Unit) -> Mapping[str, int]:
+    return {**counts, str(unit.capability): counts.get(unit.capability, 0) + 1}
 
 
-def _most_under_way(seen: Round, released: int) -> int:
-    return max(released, seen.running + seen.running // 2)
+def has_room(seen: Round, capability: str, *, released: int) -> bool:
+    """Whether another unit of the class may be released: ``released`` at a time, or half as many again as machines work on such
+    units of the job."""
+    return seen.under_way.get(capability, 0) < _most_under_way(seen, capability, released)
 
 
-def overdue_before(window: ReleaseWindow | None, *, now: datetime) -> int:
-    """How many units before the window's should be paid, as far as is known."""
-    return window.low if window is not None and now - window.noted_at > _ON_ITS_WAY else 0
+def _most_under_way(seen: Round, capability: str, released: int) -> int:
+    running = seen.running.get(capability, 0)
+    return max(released, running + running // 2)
 
 
-def window_after(done: Round, *, released: int, now: datetime) -> ReleaseWindow:
-    """How far the round released the job's units. The next ones follow when a quarter of these are done, long before the
-    machines run out of work; and never later than when all are, so that something wakes the execution."""
-    most = _most_under_way(done, released)
-    kept = most - most // 4
-    refill_at = done.counted + max(1, done.under_way - kept)
-    return ReleaseWindow(done.low, done.reach, refill_at, now, done.high, done.fan_outs)
+def window_after(done: Round, before: ReleaseWindow | None, *, released: int, now: datetime) -> ReleaseWindow:
+    """How far the round released the job's units. The next ones follow when a quarter of a class that holds some back is done,
+    long before its machines run out of work; and never later than when all are, so that something wakes the execution."""
+    return ReleaseWindow(
+        low=done.low,
+        reach=done.reach,
+        refill_at=done.counted + min((_to_be_done(done, each, released) for each in done.held), default=0),
+        whole_at=before.whole_at if before is not None and done.wanted is not None else now,
+        high=done.high,
+        held=done.held,
+        stragglers=done.stragglers,
+        met=done.fan_outs,
+    )
+
+
+def _to_be_done(done: Round, capability: str, released: int) -> int:
+    most = _most_under_way(done, capability, released)
+    return max(1, done.under_way.get(capability, 0) - (most - most // 4))
+
+
+def is_to_be_watched(done: Round) -> bool:
+    """Whether more machines may be free than the round could know of: it released a large part of what is under way, and holds
+    others back. When those are running soon, the next round releases half as many again."""
+    return bool(done.held) and 10 * done.released >= 3 * sum(done.under_way.values())
 
 
 def is_held_back(unit: Unit, job: Job) -> bool:
@@ -117,7 +169,7 @@ def lacks_consequences(job: Job, done: Round) -> bool:
     are missing, or nothing is under way although the job is not over."""
     if outcome_of(job) is not Outcome.ADVANCE:
         return False
-    return job.units_completed < done.overdue or done.under_way == 0
+    return job.units_completed < done.overdue or not done.under_way
 
 
 def platform_failure(job: Job) -> Failure:

@@ -10,6 +10,7 @@ class Outcome(StrEnum):
 
     PLAN = "plan"  # more units are to be written
     ADVANCE = "advance"  # wait until something happens
+    WATCH = "watch"  # likewise, but look again soon
     TEND = "tend"  # go over the job's units
     RENEWED = "renewed"  # another execution goes on
     COMPLETED = "completed"

@@ -1,12 +1,12 @@
 """A round: one walk over a job's units, page by page. What it has seen so far travels in the execution's state."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter
 
 from gpupool.ids import unit_id
-from gpupool.jobs.model import Job
+from gpupool.jobs.model import Job, ReleaseWindow
 from gpupool.pages import Key
 from gpupool.units.model import Unit
 from gpupool.units.store import UnitStore
@@ -20,24 +20,29 @@ _PAGES = 10
 @dataclass(frozen=True, slots=True)
 class Round:
     """``after``: the last unit seen. ``fan_outs``: completed units whose dependents this round opens. ``overdue``: completed
-    units whose debit should be there. ``thorough``: repeat the consequences of completed units. ``broke_first``: when the first
-    failure happened, and to which unit.
+    units whose debit should be there. ``under_way``, and of these ``running``: how many, by capability class. ``thorough``:
+    repeat the consequences of completed units. ``broke_first``: when the first failure happened, and to which unit.
 
-    ``low``, ``high`` and ``reach`` are those of the job's next release window. ``counted``: how many units were paid when the
-    round began. ``writes``: what the current step has written.
+    ``low``, ``high``, ``held``, ``stragglers`` and ``reach`` become those of the job's release window. ``wanted``: the classes
+    in which the round releases until one is held back again; None: in all, and it goes over everything. ``counted``: how many
+    units were paid when it began. ``released``: how many it released. ``writes``: what the current step has written.
     """
 
     after: str = ""
     fan_outs: frozenset[int] = frozenset()
     overdue: int = 0
-    under_way: int = 0
-    running: int = 0
+    under_way: Mapping[str, int] = field(default_factory=dict)
+    running: Mapping[str, int] = field(default_factory=dict)
     thorough: bool = False
     broke_first: tuple[str, str] | None = None
     low: int = 0
     high: int | None = None
+    held: frozenset[str] = frozenset()
+    stragglers: frozenset[int] = frozenset()
     reach: int = 0
+    wanted: frozenset[str] | None = None
     counted: int = 0
+    released: int = 0
     writes: int = 0
 
     @property
@@ -45,8 +50,8 @@ class Round:
         return _ADAPTER.dump_json(self).decode()
 
     def is_done_at(self, index: int) -> bool:
-        """Whether nothing that could be done is left behind the unit of that index."""
-        return self.high is not None and index >= max(self.high, self.reach)
+        """Whether nothing that this round is for is left behind the unit of that index."""
+        return self.wanted is not None and self.wanted <= self.held and index >= self.reach
 
 
 _ADAPTER = TypeAdapter(Round)
@@ -54,35 +59,36 @@ _ADAPTER = TypeAdapter(Round)
 
 def round_at(cursor: str) -> Round | None:
     """The round that a step left off; None at the start."""
-    return _ADAPTER.validate_json(cursor) if cursor else None
+    return replace(_ADAPTER.validate_json(cursor), writes=0) if cursor else None
 
 
-def round_over(job: Job, *, overdue: int = 0) -> Round:
-    """A round that begins behind what is completed anyway. ``overdue``: how many of these are so since a while ago."""
-    low, reach = (job.window.low, job.window.reach) if job.window is not None else (0, 0)
-    after = unit_id(job.id, low - 1) if low else ""
-    counted = job.units_completed
-    return Round(after=after, fan_outs=job.fan_outs, overdue=overdue, low=low, reach=reach, counted=counted)
+def round_over(job: Job) -> Round:
+    """A round over every unit."""
+    return Round(fan_outs=job.fan_outs, counted=job.units_completed)
+
+
+def round_behind(job: Job, window: ReleaseWindow) -> Round:
+    """A round that begins behind what is completed anyway, and ends when enough is released, or with the last unit."""
+    after = unit_id(job.id, window.low - 1) if window.low else ""
+    return replace(round_over(job), after=after, low=window.low, reach=window.reach, wanted=window.held or None)
 
 
 def thorough_round_over(job: Job) -> Round:
-    """A round over every unit, which does again what follows from the completed ones."""
-    return Round(fan_outs=job.fan_outs, thorough=True, counted=job.units_completed)
+    """One that does again what follows from the completed units."""
+    return replace(round_over(job), thorough=True)
 
 
 def walk(units: UnitStore, job_id: str, walked: Round, visit: Callable[[Unit, Round], Round]) -> tuple[Round, bool]:
     """Visits a job's units as long as a step may take; the round after that, and whether it has to go on."""
-    walked = replace(walked, writes=0)
     for _ in range(_PAGES):
         key: Key | None = {"job_id": job_id, "unit_id": walked.after} if walked.after else None
         page = units.page(job_id, limit=PAGE, key=key)
         for unit in page.items:
-            walked = visit(unit, walked)
+            walked = replace(visit(unit, walked), after=unit.id)
+            if walked.writes >= PAGE:
+                return walked, True
         if page.next_key is None or walked.is_done_at(page.items[-1].index):
             return walked, False
-        walked = replace(walked, after=page.items[-1].id)
-        if walked.writes >= PAGE:
-            break
     return walked, True
 
 

@@ -4,26 +4,30 @@ forgotten is found again."""
 from dataclasses import replace
 
 from gpupool.clock import Clock
+from gpupool.ids import unit_id
 from gpupool.jobs.model import Job
 from gpupool.jobs.store import JobStore
 from gpupool.units import decide as moves
-from gpupool.units.model import Unit
+from gpupool.units.model import Unit, UnitStatus
 from gpupool.units.store import UnitStore
 from gpupool.workflow.decide import (
     BROKEN,
     RELEASED,
     has_room,
+    held_back,
     is_overdue,
+    is_to_be_watched,
     lacks_consequences,
+    needs_a_whole_round,
     outcome_of,
-    overdue_before,
     tended,
     window_after,
+    writes_to_conclude,
 )
 from gpupool.workflow.executions import Executions
 from gpupool.workflow.model import Outcome, Step
 from gpupool.workflow.moves import apply_move
-from gpupool.workflow.rounds import Round, round_at, round_over, thorough_round_over, walk
+from gpupool.workflow.rounds import Round, round_at, round_behind, round_over, thorough_round_over, walk
 from gpupool.workflow.settle import Opened, Settlement
 
 # Each step and each wait leaves some eight events in the execution's history, which holds 25,000. And a wait takes a quarter of
@@ -57,19 +61,31 @@ class Tending:
         outcome = outcome_of(job)
         if outcome not in _GOES_ON:
             return Step(outcome, steps=step.steps)
-        seen = round_at(step.cursor) or round_over(job, overdue=overdue_before(job.window, now=self._clock.now()))
+        seen = round_at(step.cursor) or self._begin(job)
         seen, more = walk(self._units, job.id, seen, lambda unit, sofar: self._tend(unit, job, sofar))
         if more:
             return Step(Outcome.TEND, seen.cursor, step.steps + 1)
         return self._after(job, seen, step.steps + 1)
 
+    def _begin(self, job: Job) -> Round:
+        """A round over every unit, or one that has seen to the stragglers before its beginning."""
+        if job.window is None or needs_a_whole_round(job, job.window, now=self._clock.now()):
+            return round_over(job)
+        seen = round_behind(job, job.window)
+        for index in sorted(job.window.stragglers):
+            unit = self._units.get(unit_id(job.id, index))
+            if unit is not None:
+                seen = self._tend(unit, job, seen)
+        return seen
+
     def _tend(self, unit: Unit, job: Job, seen: Round) -> Round:
         now = self._clock.now()
         overdue = is_overdue(unit, now=now)
-        if seen.thorough and overdue and self._settlement.conclude(unit) is Opened.LEFT:
+        again = seen.thorough and overdue
+        if again and self._settlement.conclude(unit) is Opened.LEFT:
             seen = replace(seen, fan_outs=seen.fan_outs | {unit.index})
-        if moves.is_ready(unit, met=seen.fan_outs) and not has_room(seen, released=self._released):
-            return seen if seen.high is not None else replace(seen, high=unit.index)
+        if moves.is_ready(unit, met=seen.fan_outs) and not has_room(seen, unit.capability, released=self._released):
+            return held_back(seen, unit)
         moved = apply_move(
             self._units,
             unit,
@@ -77,18 +93,21 @@ class Tending:
         )
         if moved.status in BROKEN and moved.failure is not None:
             self._jobs.note_failure(moved.job_id, moved.failure)
-        return tended(seen, moved, overdue=overdue, wrote=moved is not unit or (seen.thorough and overdue))
+        released = unit.status is UnitStatus.WAITING and moved.status is UnitStatus.QUEUED
+        writes = (moved is not unit) + (writes_to_conclude(unit) if again else 0)
+        return tended(seen, moved, overdue=overdue, released=released, writes=writes)
 
     def _after(self, job: Job, done: Round, steps: int) -> Step:
-        if job.window is not None or done.high is not None:
-            self._jobs.note_window(job.id, window_after(done, released=self._released, now=self._clock.now()))
-        if done.fan_outs and done.high is None:
+        if job.window is not None or done.held:
+            window = window_after(done, job.window, released=self._released, now=self._clock.now())
+            self._jobs.note_window(job.id, window)
+        if done.fan_outs and not done.held:
             self._jobs.fanned_out(job.id, done.fan_outs)
         fresh = self._jobs.get(job.id)
         if fresh is not None and not done.thorough and lacks_consequences(fresh, done):
             return Step(Outcome.TEND, thorough_round_over(fresh).cursor, steps)
         if steps < MOST_STEPS:
-            return Step(Outcome.ADVANCE, steps=steps + 1)
+            return Step(Outcome.WATCH if is_to_be_watched(done) else Outcome.ADVANCE, steps=steps + 1)
         self.hand_over(job)
         return Step(Outcome.RENEWED, steps=steps)
 
