@@ -52,6 +52,8 @@ class StageSettings:
     execution_timeout_days: int = 7
     advance_timeout_seconds: int = 900
     watch_timeout_seconds: int = 60
+    # Units of one job and capability class that may be released and not completed.
+    release_window: int = 300
     build: str = "unknown"
     limits: Mapping[str, int] = field(default_factory=lambda: dict(PUBLISHED_LIMITS))
 

@@ -17,6 +17,7 @@ from bench.cost.meter import Charge, Meter
 from bench.cost.prices import Item, Usage
 from bench.cost.tables import Tables
 from gpupool import aws
+from gpupool.workflow.decide import RELEASED
 from infra.settings import read_settings
 from tests.cloud.calls import Invocation
 from tests.cloud.cloud import Cloud, running
@@ -38,7 +39,7 @@ KEYS_SECONDS = 2700
 class Counted:
     """``charges`` are those of the job from its submission to its end, without heartbeats; ``heartbeats`` are those of one unit
     of ten minutes. ``waiting`` is one time-out of the execution's wait while all units wait for machines, for a job that was
-    counted with it.
+    counted with it. ``rounds``: how often a round over the job's units began or went on.
     """
 
     units: int
@@ -48,6 +49,7 @@ class Counted:
     idle_seconds: int
     keys: Usage
     waiting: Usage
+    rounds: int
 
     @property
     def job(self) -> Usage:
@@ -59,9 +61,10 @@ class Counted:
         return Usage.total(self.heartbeats) + self.keys * (UNIT_SECONDS / KEYS_SECONDS)
 
 
-def count(manifest: str, *, waits: bool = False) -> Counted:
-    """One job of a package with that manifest, worked off to its end, after it has waited for once if it ``waits``."""
-    with pytest.MonkeyPatch.context() as patch, metered(patch) as (cloud, meter):
+def count(manifest: str, *, waits: bool = False, window: int = RELEASED) -> Counted:
+    """One job of a package with that manifest, worked off to its end, after it has waited for once if it ``waits``.
+    ``window``: how many of its units may be released at a time."""
+    with pytest.MonkeyPatch.context() as patch, metered(patch, RELEASE_WINDOW=str(window)) as (cloud, meter):
         agent = Agent(cloud, meter)
         first_beat, keys = _of(meter, agent.renew_keys)
         idle_seconds, idle = _of(meter, agent.beat)
@@ -79,11 +82,12 @@ def count(manifest: str, *, waits: bool = False) -> Counted:
             raise RuntimeError(f"the job did not complete: {job}; {cloud.functions.errors}")
         with meter.during("state machine"):
             meter.charge("transition", _transitions(_steps(cloud) - waited + _START_AND_END * len(cloud.states.executions)))
-        return Counted(job.units_total, tuple(meter.charges), beats, idle, idle_seconds, keys, waiting)
+        rounds = sum(execution.path.count("Tend") for execution in cloud.states.executions.values())
+        return Counted(job.units_total, tuple(meter.charges), beats, idle, idle_seconds, keys, waiting, rounds)
 
 
 @contextmanager
-def metered(patch: pytest.MonkeyPatch) -> Iterator[tuple[Cloud, Meter]]:
+def metered(patch: pytest.MonkeyPatch, **settings: str) -> Iterator[tuple[Cloud, Meter]]:
     """An empty deployment with the sizes of the template and the cadence of production, every client watched."""
     template = deployed_template()
     known = read_settings(lambda _key: None)
@@ -96,6 +100,7 @@ def metered(patch: pytest.MonkeyPatch) -> Iterator[tuple[Cloud, Meter]]:
         LIVE_JOBS=str(_PLENTY),
         UNITS_PER_DAY=str(_PLENTY),
         LOG_LEVEL="CRITICAL",
+        **settings,
     ) as cloud:
         functions = template.properties("AWS::Lambda::Function").values()
         memory = {str(each["Handler"]).split(".")[1]: int(each["MemorySize"]) for each in functions}

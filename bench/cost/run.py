@@ -9,19 +9,25 @@ from bench.cost.prices import AS_OF, Item, Usage
 from bench.cost.scale import Scaled, scaled
 from bench.cost.scenarios import SCENARIOS, Scenario
 from bench.cost.table import CONTROL_PLANE_TARGET, HEARTBEATS_TARGET, Column, print_table, print_where, references
+from gpupool.workflow.decide import RELEASED
 from local.layout import DEFAULT_LAYOUT
 
 MACHINES = 100
 _DAY = 86_400
 _POLL_SECONDS = 20
 _MILLION = 1_000_000
+_SMALL_WINDOW = 12
 
 
 def run() -> dict[str, Any]:
     """Figures as JSON values; prints tables on the way, and draws ``.local/cost.png``."""
     counted = {scenario.name: [count(scenario.manifest(size), waits=True) for size in scenario.sizes] for scenario in SCENARIOS}
     found = {scenario.name: _scaled(scenario, counted[scenario.name]) for scenario in SCENARIOS}
-    ours = [Column(name, each.unit + waiting(each, counted[name]), counted[name][-1].beating) for name, each in found.items()]
+    refills = {scenario.name: refilling(scenario, counted[scenario.name][0], found[scenario.name]) for scenario in SCENARIOS}
+    ours = [
+        Column(name, each.unit + waiting(each, counted[name]) + refills[name], counted[name][-1].beating)
+        for name, each in found.items()
+    ]
     last = counted[SCENARIOS[0].name][-1]
     columns = ours + references(heartbeats=len(last.heartbeats))
     print_table(columns)
@@ -75,6 +81,17 @@ def waiting(found: Scaled, counted: list[Counted]) -> Usage:
     each_time = per_wait.fixed + per_wait.slope * found.units if len(counted) > 1 else counted[0].waiting
     times = found.units * UNIT_SECONDS / MACHINES // WAIT_SECONDS
     return each_time * (times / found.units)
+
+
+def refilling(scenario: Scenario, normal: Counted, found: Scaled) -> Usage:
+    """What releasing a job of the size that counts windowful by windowful costs per unit. The jobs that are counted fit one
+    window; the smallest of them with a small window shows what each round more costs."""
+    times = max(0, found.units - RELEASED) / (RELEASED // 4)
+    if not times:
+        return Usage()
+    bit_by_bit = count(scenario.manifest(scenario.sizes[0]), waits=True, window=_SMALL_WINDOW)
+    each = (bit_by_bit.job + normal.job * -1) * (1 / (bit_by_bit.rounds - normal.rounds))
+    return each * (times / found.units)
 
 
 def _scaled(scenario: Scenario, counted: list[Counted]) -> Scaled:

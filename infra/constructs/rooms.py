@@ -33,6 +33,7 @@ class Rooms(Construct):
             "HEARTBEAT_SECONDS": str(settings.heartbeat_seconds),
             "HEARTBEAT_MOST_SECONDS": str(settings.heartbeat_most_seconds),
         }
+        window = {"RELEASE_WINDOW": str(settings.release_window)}
         self.customer_api = RoomFunction(self, "customer_api", kit=kit, size=_API)
         limits = {name.upper(): str(most) for name, most in settings.limits.items()}
         told = {"BUILD": settings.build, "PORTAL_ORIGIN": settings.portal_origin}
@@ -50,7 +51,9 @@ class Rooms(Construct):
         self.sweep_webhooks = RoomFunction(self, "sweep_webhooks", kit=kit, size=_EVENT)
         self.reconcile = RoomFunction(self, "reconcile", kit=kit, size=_EVENT)
         self.on_dead_letter = RoomFunction(self, "on_dead_letter", kit=kit, size=_EVENT)
-        self.common_variables = {**common_variables("operator", settings=settings), **lease, **limits, **told}
+        for function in (self.plan_job, self.tend_job, self.reconcile):
+            function.know(window)
+        self.common_variables = {**common_variables("operator", settings=settings), **lease, **limits, **told, **window}
 
     @property
     def all(self) -> list[RoomFunction]:
