@@ -1,7 +1,7 @@
 """One execution per training job: plan, tend, wait until there is something to do, then finish or compensate.
 
 The state that travels is `{"job_id", "step": {"outcome", "cursor", "steps"}}`; payloads never do. Plan, Tend and Compensate
-take one page of units each time and loop. An execution whose history grows long starts the next one and ends.
+take some pages of units each time and loop. An execution whose history grows long starts the next one and ends.
 """
 
 from dataclasses import dataclass
@@ -172,7 +172,7 @@ class _Definition:
         self.start: sfn.IChainable = plan
 
     def _page(self, name: str, room: RoomFunction) -> tasks.LambdaInvoke:
-        """A step that goes over one page of units and says where it goes on."""
+        """A step that goes over some pages of units and says where it goes on."""
         return _retrying(
             tasks.LambdaInvoke(
                 self._scope,

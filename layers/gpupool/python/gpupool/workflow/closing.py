@@ -1,4 +1,4 @@
-"""Ending a job, a page of units per step: cancels what still runs, pays what was completed, returns the rest of the hold."""
+"""Ending a job, some pages of units per step: cancels what still runs, pays what was completed, returns the rest of the hold."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ class Closing:
         self._clock = clock
 
     def go_on(self, job: Job, outcome: Outcome, step: Step) -> Step:
-        """Ends the next page of units, and after the last one the job."""
+        """Ends the next units, and after the last one the job."""
         if outcome_of(job) is Outcome.COMPLETED:
             return self._end(job, Outcome.COMPLETED, step)
         walked = round_at(step.cursor)

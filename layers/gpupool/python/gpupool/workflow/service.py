@@ -1,6 +1,6 @@
 """The steps of a training job's execution. Each may run twice and may die half-way: all they do is conditional or derived.
 
-Plan, tend and close go over the units page by page, one page per step, so that no step grows with the job. What a small job
+Plan, tend and close go over the units page by page, so many per step as it has time for, so that no step grows with the job. What a small job
 needs fits one step each.
 """
 
@@ -64,7 +64,7 @@ class TrainingWorkflow:
             self._executions.resume(task_token, outcome)
 
     def close(self, job_id: str, outcome: Outcome, step: Step = START) -> Step:
-        """Ends the next page of units, and after the last one the job. A job that was completed meanwhile ends as such."""
+        """Ends the next units, and after the last one the job. A job that was completed meanwhile ends as such."""
 
         def page(at: Step) -> Step:
             job = self._existing(job_id)

@@ -1,4 +1,4 @@
-"""Going over a live job's units, a page per step: what is ready is released, what many wait for is opened, and what was
+"""Going over a live job's units, some pages per step: what is ready is released, what many wait for is opened, and what was
 forgotten is found again."""
 
 from dataclasses import replace
