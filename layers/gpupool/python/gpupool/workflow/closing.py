@@ -1,4 +1,4 @@
-"""Ending a job, some pages of units per step: cancels what still runs, pays what was completed, returns the rest of the hold."""
+"""Ending a job, some pages of units per step: cancels what runs, pays what was completed, returns the rest of the hold."""
 
 from dataclasses import replace
 

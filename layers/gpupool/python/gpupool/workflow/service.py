@@ -1,7 +1,7 @@
 """The steps of a training job's execution. Each may run twice and may die half-way: all they do is conditional or derived.
 
-Plan, tend and close go over the units page by page, so many per step as it has time for, so that no step grows with the job. What a small job
-needs fits one step each.
+Plan, tend and close go over the units page by page, and stop when a step has done enough, so that none grows with the job.
+What a small job needs fits one step each.
 """
 
 from collections.abc import Callable
