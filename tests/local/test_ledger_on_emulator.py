@@ -19,13 +19,15 @@ pytestmark = pytest.mark.stack
 
 _WRITERS = 4
 _EACH = 30
+_PAUSE_SECONDS = 0.2
 _ADA = "ada"
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_balance_and_entries_agree_while_transfers_are_posted(workshop: Workshop) -> None:
     create_tables(workshop.client("dynamodb"), "ledger")
-    clock, together, done = SystemClock(), threading.Barrier(_WRITERS + 1), threading.Event()
+    clock, together = SystemClock(), threading.Barrier(_WRITERS + 1)
+    done, heard = threading.Event(), threading.Event()
 
     def write(writer: int) -> None:
         client = workshop.client("dynamodb")
@@ -39,6 +41,8 @@ def test_balance_and_entries_agree_while_transfers_are_posted(workshop: Workshop
                     break
                 except client.exceptions.TransactionCanceledException:
                     continue
+            # On a busy machine no reading would ever fall between two transfers.
+            heard.wait(_PAUSE_SECONDS)
 
     def read() -> int:
         """How many readings added up; one that was refused is none, one that did not add up fails."""
@@ -54,6 +58,7 @@ def test_balance_and_entries_agree_while_transfers_are_posted(workshop: Workshop
             if lines:
                 assert undone(lines[-1].after, lines[-1].transfer) == Balance(_ADA)
             told += 1
+            heard.set()
         return told
 
     with ThreadPoolExecutor(_WRITERS + 1) as threads:
