@@ -17,13 +17,13 @@ from gpupool.ports import AwsPorts
 from gpupool.twins import PlainHasher
 from tests.cloud.calls import Wire
 from tests.cloud.functions import Functions, Result
-from tests.cloud.haste import make_haste
 from tests.cloud.receivers import Receivers
 from tests.cloud.resources import Deployment
 from tests.cloud.sources import Delivery, QueueSource, Sources, StreamSource
 from tests.cloud.states import Execution, States
 from tests.cloud.template import Reaction, Schedule, Template, deployed_template
 from tests.support.deployment import forget
+from tests.support.haste import make_haste
 
 _STATUS_CHANGE = "Step Functions Execution Status Change"
 # A message is seen again strictly after its time.

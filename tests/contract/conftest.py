@@ -1,7 +1,7 @@
 """Every contract test three times: in memory, on moto and on the emulator."""
 
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache
 from itertools import count
 
 import boto3
@@ -11,6 +11,7 @@ from moto import mock_aws
 from gpupool import aws
 from local.testing import PrivateEmulator, private_emulator
 from tests.contract.both import Cloud, DynamoStores, MemoryStores, Stores
+from tests.support.haste import make_haste, place_tables
 from tests.support.tables import TABLES, create_tables
 
 REGION = "us-east-1"
@@ -31,6 +32,13 @@ def emulated(emulator: PrivateEmulator) -> Cloud:
     return cache(emulator.root.client)
 
 
+@pytest.fixture(scope="session")
+def mocked() -> Cloud:
+    """Clients of moto, one of each."""
+    credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    return cache(lambda service: boto3.client(service, region_name=REGION, **credentials))
+
+
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -47,8 +55,9 @@ def cloud(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     if kind == "moto":
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        make_haste(monkeypatch)
         with mock_aws():
-            yield partial(boto3.client, region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+            yield request.getfixturevalue("mocked")
     else:
         emulator = request.getfixturevalue("emulator")
         monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.running.endpoint)
@@ -71,12 +80,16 @@ def tables() -> tuple[str, ...]:
 
 
 @pytest.fixture
-def stores(cloud: Cloud | None, prefix: str, tables: tuple[str, ...]) -> Iterator[Stores]:
+def stores(cloud: Cloud | None, kind: str, prefix: str, tables: tuple[str, ...]) -> Iterator[Stores]:
     """One kind of every store, empty."""
     if cloud is None:
         yield MemoryStores()
         return
     client = cloud("dynamodb")
+    if kind == "moto":
+        place_tables(client, *tables)
+        yield DynamoStores(client)
+        return
     create_tables(client, *tables, prefix=prefix)
     yield DynamoStores(client, prefix=prefix)
     for name in tables:

@@ -12,7 +12,8 @@ from gpupool import aws, bootstrap
 from gpupool.settings import settings
 from gpupool.units.model import Pool
 from gpupool.wire.vocabulary import CapabilityClass
-from tests.support.tables import TABLES, create_tables
+from tests.support.haste import make_haste, place_tables
+from tests.support.tables import TABLES
 
 REGION = "us-east-1"
 BUCKET = "gpupool-bucket"
@@ -37,9 +38,10 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Inside, ``gpupool.bootstrap`` builds the real adapters against an empty deployment."""
     for name, value in _credentials().items():
         monkeypatch.setenv(name, value)
+    make_haste(monkeypatch)
     with mock_aws():
         forget()
-        create_tables(aws.dynamodb())
+        place_tables(aws.dynamodb())
         aws.s3().create_bucket(Bucket=BUCKET)
         for name, value in _environment(_queues()).items():
             monkeypatch.setenv(name, value)
