@@ -11,6 +11,7 @@ from functions.customer_api.handler import handler
 from gpupool import aws, bootstrap
 from gpupool.accounts.model import Scope
 from gpupool.objects.store import to_base64
+from gpupool.twins import PlainHasher
 from gpupool.uploads.model import Upload, UploadKind
 from gpupool.uploads.parts import MULTIPART_ABOVE_BYTES
 from tests.support.deployment import BUCKET, deployed
@@ -30,6 +31,8 @@ def _deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with deployed(monkeypatch):
         secret = aws.secretsmanager().create_secret(Name="signing", SecretString="a secret of sixty-four characters")
         monkeypatch.setenv("SIGNING_SECRET_ARN", secret["ARN"])
+        # Those of test_customer_accounts.py are hashed as slowly as in production.
+        bootstrap.ports().__dict__["passwords"] = PlainHasher()
         yield
 
 

@@ -35,18 +35,21 @@ _CACHED = (
 
 @contextmanager
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Inside, ``gpupool.bootstrap`` builds the real adapters against an empty deployment."""
+    """Inside, ``gpupool.bootstrap`` builds the real adapters against an empty deployment.
+
+    Clients that are there are used: to them, one deployment in moto is like the next.
+    """
     for name, value in _credentials().items():
         monkeypatch.setenv(name, value)
     make_haste(monkeypatch)
     with mock_aws():
-        forget()
+        _forget_cores()
         place_tables(aws.dynamodb())
         aws.s3().create_bucket(Bucket=BUCKET)
         for name, value in _environment(_queues()).items():
             monkeypatch.setenv(name, value)
         yield
-        forget()
+        _forget_cores()
 
 
 def _credentials() -> dict[str, str]:
@@ -72,5 +75,9 @@ def _environment(queue_urls: dict[str, str]) -> dict[str, str]:
 def forget() -> None:
     """Drops clients and cores, so that the next ones are made for the environment of then."""
     aws.reset()
+    _forget_cores()
+
+
+def _forget_cores() -> None:
     for accessor in _CACHED:
         accessor.cache_clear()
