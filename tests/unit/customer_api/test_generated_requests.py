@@ -3,6 +3,8 @@
 No answer may be a fault, a status or a media type that the document does not tell, or a body that does not fit it.
 """
 
+import os
+import re
 from typing import Any
 
 import pytest
@@ -32,6 +34,8 @@ CHECKS: list[CheckFunction] = [
     response_schema_conformance,
     unsupported_method,
 ]
+# Set, it says how many walks there are, other ones every time: a search that takes as long as it is given.
+SEARCH = os.environ.get("WALK_EXAMPLES")
 # The same requests in every run: a failure is found again.
 _REPEATABLE: dict[str, Any] = {
     "derandomize": True,
@@ -80,20 +84,33 @@ def _name(case: schemathesis.Case) -> str:
     return str(case.operation.definition.raw["operationId"])
 
 
-def _links() -> dict[str, set[str]]:
-    """The linked operations by room: the first part of the path, below which links stay."""
-    found: dict[str, set[str]] = {}
+def _linked() -> dict[str, dict[str, str]]:
+    """The linked operations and their paths by room: the first part of the path, below which links stay."""
+    paths = {operation["operationId"]: path for _, path, operation in operations()}
+    found: dict[str, dict[str, str]] = {}
     for _, path, operation in operations():
-        linked = {name for answer in operation["responses"].values() for name in answer.get("links", {})}
-        found.setdefault(path.removeprefix(f"{PREFIX}/").partition("/")[0], set()).update(linked)
+        names = {name for answer in operation["responses"].values() for name in answer.get("links", {})}
+        found.setdefault(_room(path), {}).update({name: paths[name] for name in sorted(names)})
     return {room: linked for room, linked in found.items() if linked}
 
 
-def _walk(room: str) -> tuple[type[schemathesis.stateful.APIStateMachine], set[str]]:
-    """A client that follows the links of a room: what one answer tells is what the next request asks for. And where it came."""
-    came: set[str] = set()
+def _room(path: str) -> str:
+    return path.removeprefix(f"{PREFIX}/").partition("/")[0]
 
-    class Walk(schema.include(path_regex=f"^{PREFIX}/{room}(/|$)").as_state_machine()):  # type: ignore[misc]
+
+def _way_to(path: str) -> str:
+    """A pattern of the paths that ``path`` begins with, and of itself: with what is there, one comes to it."""
+    parts = path.removeprefix(PREFIX).split("/")[1:]
+    return f"^({'|'.join(re.escape(PREFIX + '/' + '/'.join(parts[:end])) for end in range(1, len(parts) + 1))})$"
+
+
+def _walk(paths: str, came: set[str]) -> type[schemathesis.stateful.APIStateMachine]:
+    """A client that follows the links among such paths: what one answer tells is what the next request asks for.
+
+    Where it came with success is added to ``came``.
+    """
+
+    class Walk(schema.include(path_regex=paths).as_state_machine()):  # type: ignore[misc]
         def setup(self) -> None:
             _Stage.house = OpenHouse()
 
@@ -112,18 +129,24 @@ def _walk(room: str) -> tuple[type[schemathesis.stateful.APIStateMachine], set[s
         def validate_response(self, response: Response, case: schemathesis.Case, *_: Any, **__: Any) -> None:
             case.validate_response(response, checks=[*CHECKS, use_after_free], recorder=self.recorder)
 
-    return Walk, came
+    return Walk
 
 
-@pytest.mark.parametrize("room", sorted(_links()))
-def test_walks_along_the_links_answer_as_documented(room: str) -> None:
-    walk, came = _walk(room)
+def _go(paths: str, came: set[str], *, walks: int) -> None:
+    how = _REPEATABLE | ({"max_examples": int(SEARCH), "derandomize": False} if SEARCH else {"max_examples": walks})
     # More steps would come near the size at which Hypothesis cuts its examples short, and cuts are not repeatable.
-    walk.run(
-        settings=settings(
-            max_examples=20 + 30 * len(_links()[room]), stateful_step_count=6, phases=[Phase.generate], **_REPEATABLE
-        )
-    )
+    _walk(paths, came).run(settings=settings(stateful_step_count=6, phases=[Phase.generate], **how))
 
-    print(f"walks in {room}: came to {len(_links()[room] & came)} of {len(_links()[room])} linked operations")
-    assert _links()[room] - came == set(), "no walk came there with success; see OpenHouse.prepare and follow"
+
+@pytest.mark.parametrize("room", sorted(_linked()))
+def test_walks_along_the_links_answer_as_documented(room: str) -> None:
+    linked = _linked()[room]
+    came: set[str] = set()
+    _go(f"^{PREFIX}/{room}(/|$)", came, walks=10 + 15 * len(linked))
+    # Where several answers have to follow from each other, few walks come by chance.
+    for name, path in linked.items():
+        if name not in came:
+            _go(_way_to(path), came, walks=30)
+
+    print(f"walks in {room}: came to {len(linked.keys() & came)} of {len(linked)} linked operations")
+    assert linked.keys() - came == set(), "no walk came there with success; see OpenHouse.prepare and follow"
