@@ -13,7 +13,7 @@ from enum import Enum
 from itertools import count
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -25,6 +25,8 @@ from tests.support.tables import create_tables
 
 # Set, it says how many sequences each player plays, other ones every time: a search that takes as long as it is given.
 SEARCH = os.environ.get("PARITY_EXAMPLES")
+# How often sequences are played at most, and how many each time after the first.
+_TURNS, _MORE = 6, 4
 _REFUSALS = (StaleWrite, AlreadyExists, SubmitRefused, CoreError)
 _numbers = count(1)
 
@@ -253,17 +255,26 @@ def verbs(port: type) -> Iterable[str]:
     return sorted(name for name, member in vars(port).items() if inspect.isfunction(member) and not name.startswith("_"))
 
 
-def play(player: type[Player], cloud: Cloud, *, examples: int, length: int) -> None:
-    """Plays sequences until two answers differ. Every verb of the player's ports has to say something in one of them."""
+def play(player: type[Player], cloud: Cloud, *, examples: int, length: int, of: str = "") -> None:
+    """Plays sequences until two answers differ, for another ``of`` other ones.
+
+    Every verb of the player's ports has to say something in one of them; some more are played where that is rare.
+    """
     player.answered.clear()
-    # Half of the sequences begin with all that ``begin`` can put there.
-    for kind, share in ((0, 4), (1, 4), (2, 2)) if player.begin is not Player.begin else ((0, 1),):
-        _play(player, cloud, kind, examples // share, length)
-    left = sorted({f"{room}.{verb}" for room, port in player.ports.items() for verb in verbs(port)} - player.answered)
-    assert not left, f"no sequence got anything from {left}: does {player.__name__} lack an operation?"
+    asked = {f"{room}.{verb}" for room, port in player.ports.items() for verb in verbs(port)}
+    for turn in range(_TURNS):
+        # Half of the sequences begin with all that ``begin`` can put there.
+        for kind, share in ((0, 4), (1, 4), (2, 2)) if player.begin is not Player.begin else ((0, 1),):
+            _play(
+                player, cloud, kind, examples=(examples if turn == 0 else _MORE) // share, length=length, seeded=f"{of} {turn}"
+            )
+        if asked == player.answered:
+            return
+    left = sorted(asked - player.answered)
+    raise AssertionError(f"no sequence got anything from {left}: does {player.__name__} lack an operation?")
 
 
-def _play(player: type[Player], cloud: Cloud, kind: int, examples: int, length: int) -> None:
+def _play(player: type[Player], cloud: Cloud, kind: int, *, examples: int, length: int, seeded: str) -> None:
     how: dict[str, Any] = {"max_examples": int(SEARCH)} if SEARCH else {"max_examples": max(1, examples), "derandomize": True}
 
     @settings(
@@ -278,4 +289,4 @@ def _play(player: type[Player], cloud: Cloud, kind: int, examples: int, length: 
     def any_sequence(steps: list[Step]) -> None:
         player.make(cloud).play(kind, steps)
 
-    any_sequence()
+    (any_sequence if SEARCH else seed(seeded)(any_sequence))()

@@ -10,17 +10,17 @@ from tests.contract.parity.outside import Bells, Objects
 from tests.contract.parity.rooms import Accounts, Events, Nodes, Webhooks
 from tests.contract.parity.units import Units
 
-# How many sequences each plays.
+# How many sequences each plays on either emulation: other ones, as what twins and adapters differ in shows on both.
 PLAYERS = {
-    "accounts": (Accounts, 10),
-    "bells": (Bells, 6),
-    "events": (Events, 6),
-    "jobs": (Jobs, 20),
-    "moves": (Moves, 12),
-    "nodes": (Nodes, 8),
-    "objects": (Objects, 6),
-    "units": (Units, 16),
-    "webhooks": (Webhooks, 12),
+    "accounts": (Accounts, 6),
+    "bells": (Bells, 4),
+    "events": (Events, 4),
+    "jobs": (Jobs, 12),
+    "moves": (Moves, 8),
+    "nodes": (Nodes, 5),
+    "objects": (Objects, 4),
+    "units": (Units, 10),
+    "webhooks": (Webhooks, 8),
 }
 
 
@@ -32,7 +32,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.mark.parametrize("name", sorted(PLAYERS))
 def test_no_sequence_tells_the_twin_from_the_adapter(name: str, kind: str, cloud: Cloud) -> None:
     player, examples = PLAYERS[name]
-    play(player, cloud, examples=examples, length=100)
+    play(player, cloud, examples=examples, length=100, of=kind)
 
 
 def test_every_store_is_played() -> None:
