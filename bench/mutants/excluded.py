@@ -72,7 +72,7 @@ EXCLUDED: tuple[Note, ...] = (
     Note(
         "workflow/tending.py",
         "Tending._after",
-        "done.fan_outs and done.high is None  ->  done.high is None",
+        "done.fan_outs and (not done.held)  ->  not done.held",
         "writes an empty set out of a set: costs a write, changes nothing",
     ),
     Note("units/edges.py", "_runs", "first is None or last is None  ->  ", "first and last are None together"),
