@@ -55,6 +55,8 @@ class Handler(BaseHTTPRequestHandler):
     """Hands every request to the server's ``answer``."""
 
     protocol_version = "HTTP/1.1"
+    # Else a body, sent after its head, waits 40 ms for the client's delayed acknowledgement.
+    disable_nagle_algorithm = True
 
     def handle(self) -> None:
         try:
