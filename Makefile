@@ -39,7 +39,7 @@ customer: $(STAMP) ## Invite a customer to the running stack: make customer EMAI
 	@set -a; . .local/stack.env; set +a; \
 	  $(BIN)/python -m gpupool.admin customer --email "$(EMAIL)" $(if $(PASSWORD),--password "$(PASSWORD)") --credits "$(or $(CREDITS),0)"
 
-test: export FAULT_SHARE ?= 8
+test: export FAULT_SHARE ?= 12
 test: setup lint fast-tests ## Everything CI runs; of the faults at each call a share
 	@# The stack leaves a core idle, which types and faults need no more than.
 	@$(MAKE) --no-print-directory -j2 types stack-tests test-faults

@@ -102,7 +102,14 @@ def test_owners_aws_profile_plays_no_part(up: LocalStack, monkeypatch: pytest.Mo
 def test_interrupted_up_leaves_nothing_running_and_wipe_leaves_nothing_at_all(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "local.stack", "--home", str(tmp_path), "up", "--port", str(process.free_port())]
     with subprocess.Popen(
-        command, cwd=REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ}
+        command,
+        cwd=REPO_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ},
+        # Whoever starts the tests in the background lets them ignore Ctrl-C, and a child would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as child:
         assert child.stdout is not None
         for line in child.stdout:
