@@ -135,6 +135,9 @@ def _members(source: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 
 def _refuse_zip_oddities(member: zipfile.ZipInfo) -> None:
+    if member.header_offset < 0:
+        # Seeking there would be an error of the machine's, and the machine would be blamed.
+        raise UnsafeArchiveError("the zip file is damaged: a file begins before it")
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise UnsafeArchiveError(f"{_shown(member.filename)} is a link, a device or another special file")

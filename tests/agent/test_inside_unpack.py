@@ -184,6 +184,15 @@ def test_an_encrypted_member(unpacked: Callable[..., dict[str, bytes]]) -> None:
         unpacked(bytes(content))
 
 
+def test_a_member_that_begins_before_the_file(unpacked: Callable[..., dict[str, bytes]]) -> None:
+    content = bytearray(_zip(("a", b"x")))
+    end = content.index(b"PK\x05\x06")
+    (start,) = struct.unpack_from("<L", content, end + 16)
+    struct.pack_into("<L", content, end + 16, start + 1)
+    with pytest.raises(UnsafeArchiveError, match="damaged"):
+        unpacked(bytes(content))
+
+
 @given(st.data())
 def test_damage_is_one_kind_of_error(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     honest = data.draw(
