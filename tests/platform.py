@@ -6,7 +6,7 @@ from typing import Any
 from bench.simulate import machines
 from bench.simulate.books import check_books
 from bench.simulate.executions import At, Execution
-from bench.simulate.filters import passes
+from bench.simulate.filters import passes, what_follows
 from bench.simulate.machines import lease_of, model_file
 from bench.simulate.streams import Change, Partitions, Rows, Stream
 from gpupool import bootstrap
@@ -70,10 +70,7 @@ class Platform:
         if not passes(change.before, change.after):
             return
         self.received.append(change)
-        if isinstance(change.after, Job):
-            self.outbox.job_written(change.before, change.after)
-        else:
-            self.outbox.unit_written(change.before, change.after)
+        what_follows(self.outbox, change)()
         self.wake()
 
     def wake(self) -> None:

@@ -17,7 +17,6 @@ from bench.cost.meter import Charge, Meter
 from bench.cost.prices import Item, Usage
 from bench.cost.tables import Tables
 from gpupool import aws
-from gpupool.workflow.decide import RELEASED
 from infra.settings import read_settings
 from tests.cloud.calls import Invocation
 from tests.cloud.cloud import Cloud, running
@@ -29,7 +28,8 @@ _DOORS = frozenset({"customer_api", "node_api"})
 _PLENTY = 1_000_000_000
 # An execution's start and end are transitions beside those into its states.
 _START_AND_END = 2
-WAIT_SECONDS = read_settings(lambda _key: None).advance_timeout_seconds
+_DEPLOYED = read_settings(lambda _key: None)
+WAIT_SECONDS, WINDOW = _DEPLOYED.advance_timeout_seconds, _DEPLOYED.release_window
 _BY_THE_CLOCK = " schedule"
 # Keys live an hour, and a machine renews them when three quarters of it are over.
 KEYS_SECONDS = 2700
@@ -61,7 +61,7 @@ class Counted:
         return Usage.total(self.heartbeats) + self.keys * (UNIT_SECONDS / KEYS_SECONDS)
 
 
-def count(manifest: str, *, waits: bool = False, window: int = RELEASED) -> Counted:
+def count(manifest: str, *, waits: bool = False, window: int = WINDOW) -> Counted:
     """One job of a package with that manifest, worked off to its end, after it has waited for once if it ``waits``.
     ``window``: how many of its units may be released at a time."""
     with pytest.MonkeyPatch.context() as patch, metered(patch, RELEASE_WINDOW=str(window)) as (cloud, meter):
@@ -90,13 +90,12 @@ def count(manifest: str, *, waits: bool = False, window: int = RELEASED) -> Coun
 def metered(patch: pytest.MonkeyPatch, **settings: str) -> Iterator[tuple[Cloud, Meter]]:
     """An empty deployment with the sizes of the template and the cadence of production, every client watched."""
     template = deployed_template()
-    known = read_settings(lambda _key: None)
     with running(
         patch,
         template=template,
-        LEASE_SECONDS=str(known.lease_seconds),
-        HEARTBEAT_SECONDS=str(known.heartbeat_seconds),
-        HEARTBEAT_MOST_SECONDS=str(known.heartbeat_most_seconds),
+        LEASE_SECONDS=str(_DEPLOYED.lease_seconds),
+        HEARTBEAT_SECONDS=str(_DEPLOYED.heartbeat_seconds),
+        HEARTBEAT_MOST_SECONDS=str(_DEPLOYED.heartbeat_most_seconds),
         LIVE_JOBS=str(_PLENTY),
         UNITS_PER_DAY=str(_PLENTY),
         LOG_LEVEL="CRITICAL",

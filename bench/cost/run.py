@@ -3,13 +3,12 @@
 from typing import Any
 
 from bench.cost.agent import UNIT_SECONDS
-from bench.cost.count import KEYS_SECONDS, WAIT_SECONDS, Counted, count
+from bench.cost.count import KEYS_SECONDS, WAIT_SECONDS, WINDOW, Counted, count
 from bench.cost.plot import draw
 from bench.cost.prices import AS_OF, Item, Usage
 from bench.cost.scale import Scaled, scaled
 from bench.cost.scenarios import SCENARIOS, Scenario
 from bench.cost.table import CONTROL_PLANE_TARGET, HEARTBEATS_TARGET, Column, print_table, print_where, references
-from gpupool.workflow.decide import RELEASED
 from local.layout import DEFAULT_LAYOUT
 
 MACHINES = 100
@@ -86,7 +85,7 @@ def waiting(found: Scaled, counted: list[Counted]) -> Usage:
 def refilling(scenario: Scenario, normal: Counted, found: Scaled) -> Usage:
     """What releasing a job of the size that counts windowful by windowful costs per unit. The jobs that are counted fit one
     window; the smallest of them with a small window shows what each round more costs."""
-    times = max(0, found.units - RELEASED) / (RELEASED // 4)
+    times = max(0, found.units - WINDOW) / (WINDOW // 4)
     if not times:
         return Usage()
     bit_by_bit = count(scenario.manifest(scenario.sizes[0]), waits=True, window=_SMALL_WINDOW)

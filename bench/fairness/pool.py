@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 
 from bench.dispatch.executions import StateMachine
-from bench.simulate.filters import passes
+from bench.simulate.filters import passes, what_follows
 from bench.simulate.loop import Loop, Trace
 from bench.simulate.streams import Change, Partitions, Rows
 from bench.uploads import a_ready_upload
@@ -97,8 +97,7 @@ class MachinePool:
             self.loop.after(_STREAM_SECONDS, "record", change.after.id, partial(self._deliver, change))
 
     def _deliver(self, change: Change) -> None:
-        act = self._outbox.job_written if isinstance(change.after, Job) else self._outbox.unit_written
-        act(change.before, change.after)
+        what_follows(self._outbox, change)()
         self._look_later()
         self._step_later()
 

@@ -6,13 +6,13 @@ from random import Random
 
 from bench.fairness.pool import MachinePool
 from gpupool.dispatch.fairness import Fairness
-from gpupool.workflow.decide import RELEASED
+from gpupool.settings import Settings
 
 NOISY = "noisy"
 # The flood is old when the small ones come.
 _SMALL_FROM = 1_800.0
 _DAY = 86_400.0
-_NO_WINDOW = 1_000_000
+_WINDOW, _NO_WINDOW = Settings().release_window, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Way:
     window: int = _NO_WINDOW
 
 
-ALONE = Way("alone", Fairness(), RELEASED)
+ALONE = Way("alone", Fairness(), _WINDOW)
 FIRST_COME = Way("first come, first served", None)
 DOCUMENTED = Way("fair queue, as documented", Fairness())
 UNFORGIVING = Way("fair queue that forgives no flood", Fairness(forgiven_after=None))
 # The way it is deployed.
-WINDOWED = Way(f"as documented, {RELEASED} of a job released at a time", Fairness(), RELEASED)
+WINDOWED = Way(f"as documented, {_WINDOW} of a job released at a time", Fairness(), _WINDOW)
 WAYS = (FIRST_COME, DOCUMENTED, UNFORGIVING, WINDOWED)
 
 

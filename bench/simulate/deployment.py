@@ -9,13 +9,12 @@ from typing import Any
 from bench.simulate.doorbells import Doorbells
 from bench.simulate.executor import Executor
 from bench.simulate.faults import Faults
-from bench.simulate.filters import passes
+from bench.simulate.filters import passes, what_follows
 from bench.simulate.loop import START, Loop
 from bench.simulate.postman import Postman
 from bench.simulate.streams import Change, Partitions, Rows
 from bench.simulate.watch import Watch
 from gpupool import bootstrap
-from gpupool.jobs.model import Job
 from gpupool.objects.memory import MemoryObjectStore
 from gpupool.settings import Settings
 from gpupool.twins import MemoryPorts
@@ -94,8 +93,7 @@ class Deployment:
     def _written(self, change: Change) -> None:
         self.watch.written(change)
         if passes(change.before, change.after):
-            act = self._outbox.job_written if isinstance(change.after, Job) else self._outbox.unit_written
-            self._recorded(change.after.id, partial(act, change.before, change.after))
+            self._recorded(change.after.id, what_follows(self._outbox, change))
 
     def _told(self, change: Change) -> None:
         if passes(change.before, change.after):

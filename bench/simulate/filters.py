@@ -1,11 +1,15 @@
 """The filters before the stream functions, as rows see them. tests/infra holds the deployed ones to these."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from bench.simulate.streams import Change
 from gpupool.events.model import SUBSCRIBABLE, Event
 from gpupool.jobs.model import Job
 from gpupool.units.model import Unit
+from gpupool.workflow.outbox import Outbox
 
 Row = Job | Unit | Event
 # attribute -> the values that pass; None: any value, as long as there is one
@@ -40,6 +44,12 @@ EVENT_WRITTEN: Filters = (Filter(insert=True, new={"type": tuple(sorted(SUBSCRIB
 def passes(before: Row | None, after: Row) -> bool:
     """Whether a write reaches its function."""
     return any(_passes(each, before, after) for each in _filters(after))
+
+
+def what_follows(outbox: Outbox, change: Change) -> Callable[[], None]:
+    """What the function behind the stream does with a record that reaches it."""
+    act: Callable[[Any, Any], None] = outbox.job_written if isinstance(change.after, Job) else outbox.unit_written
+    return partial(act, change.before, change.after)
 
 
 def pattern(each: Filter) -> dict[str, Any]:

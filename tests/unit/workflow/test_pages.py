@@ -6,7 +6,6 @@ from gpupool.jobs.model import Job, JobStatus
 from gpupool.ledger.model import EntryKind
 from gpupool.units.model import UnitStatus
 from gpupool.workflow import tending
-from gpupool.workflow.decide import RELEASED
 from gpupool.workflow.model import Outcome, Step
 from gpupool.workflow.rounds import PAGE
 from tests.factories import CUSTOMER_ID, dag
@@ -110,7 +109,7 @@ def test_a_completion_that_nobody_heard_of_is_found_although_many_wait_for_it() 
     platform.executions[job.id].time_out()
     platform.settle()
 
-    assert [unit.status for unit in platform.units(job)].count(UnitStatus.QUEUED) == RELEASED
+    assert [unit.status for unit in platform.units(job)].count(UnitStatus.QUEUED) == platform.ports.settings.release_window
     platform.check_books()
 
 

@@ -45,7 +45,7 @@ class Settings(BaseModel):
     requests_per_minute: int = Field(default=600, ge=1, le=1_000_000)
     jobs_per_minute: int = Field(default=10, ge=1, le=1_000_000)
     logins_per_minute: int = Field(default=10, ge=1, le=1_000_000)
-    # Units of one job that may be released and not completed; more where more machines work on it.
+    # Units of one job and capability class that may be released and not completed; more where more machines work on them.
     release_window: int = Field(default=300, ge=1)
     live_jobs: int = Field(default=3, ge=1)
     units_per_day: int = Field(default=200, ge=1)

@@ -18,6 +18,7 @@ from gpupool.recovery.model import Evidence, Finding
 from gpupool.units.decide import bell_is_stale, due, is_ready
 from gpupool.units.edges import gathers
 from gpupool.units.model import Unit, UnitStatus
+from gpupool.units.rows import key_before
 from gpupool.webhooks.model import Endpoint
 from gpupool.workflow.decide import is_held_back
 from gpupool.workflow.executions import execution_name
@@ -176,7 +177,7 @@ def window(job: Job, *, round_: int, size: int) -> tuple[Key | None, bool]:
     """Where to begin among a job's units in this round, ``size`` of which are looked at; and whether those are all it has."""
     windows = max(1, -(-job.units_total // size))
     first = round_ % windows * size
-    return ({"job_id": job.id, "unit_id": unit_id(job.id, first - 1)} if first else None), windows == 1
+    return key_before(unit_id(job.id, first)), windows == 1
 
 
 def _older(at: datetime | None, than: timedelta, now: datetime) -> bool:

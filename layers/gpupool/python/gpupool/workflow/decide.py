@@ -13,9 +13,6 @@ from gpupool.workflow.rounds import Round
 # Dependents that the outbox opens while it handles one record. A batch of 25 records then makes at most 625 small writes,
 # seconds below the function's timeout; what has more is opened page by page.
 FAN_OUT = 25
-# Units of a job that may be released and not completed. More would stand in the queue before everybody else's, and a machine
-# finds enough among these.
-RELEASED = 300
 _ON_ITS_WAY = timedelta(minutes=5)
 # How often a round goes over all units of a wide job, and not only over those that are under way.
 _WHOLE_AGAIN = timedelta(hours=1)
@@ -87,9 +84,9 @@ def held_back(seen: Round, unit: Unit) -> Round:
     """The round once a ready unit was not released."""
     if unit.index < seen.low:
         return replace(seen, stragglers=seen.stragglers | {unit.index}, held=seen.held | {unit.capability})
-    high = unit.index if seen.high is None else seen.high
     if seen.high is not None and unit.capability in seen.held:
         return seen
+    high = unit.index if seen.high is None else seen.high
     return replace(seen, high=high, held=seen.held | {unit.capability})
 
 

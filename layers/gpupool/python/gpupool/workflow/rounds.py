@@ -84,11 +84,12 @@ def walk(units: UnitStore, job_id: str, walked: Round, visit: Callable[[Unit, Ro
         key: Key | None = {"job_id": job_id, "unit_id": walked.after} if walked.after else None
         page = units.page(job_id, limit=PAGE, key=key)
         for unit in page.items:
-            walked = replace(visit(unit, walked), after=unit.id)
+            walked = visit(unit, walked)
             if walked.writes >= PAGE:
-                return walked, True
+                return replace(walked, after=unit.id), True
         if page.next_key is None or walked.is_done_at(page.items[-1].index):
             return walked, False
+        walked = replace(walked, after=page.items[-1].id)
     return walked, True
 
 

@@ -12,7 +12,6 @@ from gpupool.units.model import Unit, UnitStatus
 from gpupool.units.store import UnitStore
 from gpupool.workflow.decide import (
     BROKEN,
-    RELEASED,
     has_room,
     held_back,
     is_overdue,
@@ -37,7 +36,8 @@ _GOES_ON = frozenset({Outcome.ADVANCE, Outcome.TEND})
 
 
 class Tending:
-    """``released``: how many units of a job may be released and not completed, at least."""
+    """``released``: how many units of a job and capability class may be released and not completed, at least. More would stand
+    in the queue before everybody else's, and a machine finds enough among these."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Tending:
         settlement: Settlement,
         executions: Executions,
         clock: Clock,
-        released: int = RELEASED,
+        released: int,
     ) -> None:
         self._jobs = jobs
         self._units = units
