@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.loaders import Loader
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.serialize import AttributePicker, AttributePickerContext
 from moto.core.utils import method_names_from_class
 from moto.dynamodb.models import dynamodb_backends
