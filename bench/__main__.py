@@ -9,7 +9,8 @@ from bench.agent import run as agent
 from bench.api import calls
 from bench.api import run as api
 from bench.cost import run as cost
-from bench.dispatch import memory, scale, stack
+from bench.dispatch import run as dispatch
+from bench.dispatch import scale
 from bench.fairness import run as fairness
 from bench.simulate import run as simulation
 from local.layout import DEFAULT_LAYOUT
@@ -22,7 +23,8 @@ def main() -> None:
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "platform": platform.platform()},
         "api": api.run(),
         "api_beside_aws_calls": calls.run(),
-        "dispatch": {"memory": memory.run(), "stack": stack.run(), "scale": scale.run()},
+        "dispatch": dispatch.run(),
+        "scale": scale.run(),
         "simulation": simulation.run(),
         "noisy_neighbour": fairness.run(),
         "agent": agent.run(),

@@ -24,7 +24,7 @@ from gpupool.jobs.model import JobStatus
 from gpupool.settings import Settings
 from local.layout import DEFAULT_LAYOUT
 
-SIZES = (100, 1_000)
+SIZES = (100, 1_000, 10_000)
 MOST_ITEM_BYTES = 100_000
 MOST_CALL_SECONDS = 10
 MOST_HISTORY_EVENTS = 25_000

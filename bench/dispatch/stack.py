@@ -99,6 +99,8 @@ def _show(pairs: list[Pair]) -> dict[str, Any]:
     return {
         "ours": ours.as_json(),
         "calls": theirs.as_json(),
+        "pairs": [(pair.ours, pair.theirs) for pair in pairs],
+        "target": TARGET,
         "ratio": ratio,
         "ratio_p10": low,
         "ratio_p90": high,
