@@ -8,7 +8,7 @@ PYTEST_WORKERS ?= 2
 export PYTHONPATH := .:layers/gpupool/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup sandbox up down demo node customer test what-waits what-computes check lint types fast-tests test-faults stack-tests sandbox-tests bench mutants lock openapi newman clean
+.PHONY: help setup sandbox up down demo node customer test what-waits what-computes check lint types fast-tests agent-tests test-faults stack-tests sandbox-tests bench mutants lock openapi newman clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,7 @@ test: setup lint ## Everything CI runs; of the faults at each call a share
 	@$(MAKE) --no-print-directory -j2 what-waits what-computes
 
 what-waits: # for real processes and clocks, most of the time
+	@$(MAKE) --no-print-directory agent-tests
 	@$(MAKE) --no-print-directory stack-tests
 	@$(MAKE) --no-print-directory sandbox-tests
 
@@ -61,8 +62,11 @@ lint: $(STAMP)
 types: $(STAMP)
 	@$(BIN)/mypy
 
-fast-tests: $(STAMP) ## Unit, contract, functional, agent, infra
-	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile -m "not stack and not sandbox and not faults"
+fast-tests: $(STAMP) ## Unit, contract, functional, infra
+	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile -m "not stack and not sandbox and not faults" --ignore tests/agent
+
+agent-tests: $(STAMP) ## The node agent against a small control plane; four at once, because it waits
+	@$(BIN)/python -m pytest -q -n 4 --dist loadfile -m "not sandbox" tests/agent
 
 test-faults: $(STAMP) ## Every fault at every AWS call of every handler, and seeded worlds; prints what was covered
 	@$(BIN)/python -m pytest -q -n 0 -m faults tests/faults tests/simulation

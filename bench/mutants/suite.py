@@ -72,9 +72,9 @@ def stages() -> tuple[Stage, ...]:
     return (
         Stage("simulation, 12 small seeds", "simulation", played, partial(_simulate, _FIRST, _SMALL), 20),
         Stage("contract", "contract", agreed, _run_tests, 120),
-        Stage("faults, undisturbed", "faults", crashed, _run_tests, 200),
         Stage("simulation, 24 seeds", "simulation", played, partial(_simulate, _MORE, _WHOLE), 40),
         Stage("simulation, 105 seeds", "simulation", played, partial(_simulate, _REST, _WHOLE), 150),
+        Stage("faults, undisturbed", "faults", crashed, _run_tests, 200),
         Stage("faults, every point", "faults", crashed, _crash_everywhere, 3_600),
     )
 

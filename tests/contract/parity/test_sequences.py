@@ -12,15 +12,15 @@ from tests.contract.parity.units import Units
 
 # How many sequences each plays on either emulation: other ones, as what twins and adapters differ in shows on both.
 PLAYERS = {
-    "accounts": (Accounts, 6),
-    "bells": (Bells, 4),
-    "events": (Events, 4),
-    "jobs": (Jobs, 12),
-    "moves": (Moves, 8),
-    "nodes": (Nodes, 5),
-    "objects": (Objects, 4),
-    "units": (Units, 10),
-    "webhooks": (Webhooks, 8),
+    "accounts": (Accounts, 4),
+    "bells": (Bells, 3),
+    "events": (Events, 3),
+    "jobs": (Jobs, 8),
+    "moves": (Moves, 6),
+    "nodes": (Nodes, 4),
+    "objects": (Objects, 3),
+    "units": (Units, 7),
+    "webhooks": (Webhooks, 6),
 }
 
 
