@@ -111,7 +111,7 @@ def test_giving_up_starts_at_the_first_unit(prod: Synthesised) -> None:
         (Outcome.PLAN, ["Plan"]),
         (Outcome.TEND, ["Tend"]),
         (Outcome.RENEWED, ["Renewed"]),
-        (Outcome.COMPLETED, ["Finish", "Completed"]),
+        (Outcome.COMPLETED, ["Finish"]),
         (Outcome.FAILED, ["GiveUp", "Compensate", "Why"]),
         (Outcome.CANCELLED, ["GiveUp", "Compensate", "Why"]),
     ],
@@ -122,6 +122,10 @@ def test_the_outcome_decides_what_follows(prod: Synthesised, outcome: Outcome, f
     for name in following:
         assert current == name
         current = _state(prod, name).get("Next", "")
+
+
+def test_an_execution_ends_with_its_finished_job(prod: Synthesised) -> None:
+    assert _state(prod, "Finish")["End"] is True
 
 
 def test_only_the_platforms_errors_fail_an_execution(prod: Synthesised) -> None:

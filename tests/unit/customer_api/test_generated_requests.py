@@ -142,7 +142,7 @@ def _go(paths: str, came: set[str], *, walks: int) -> None:
 def test_walks_along_the_links_answer_as_documented(room: str) -> None:
     linked = _linked()[room]
     came: set[str] = set()
-    _go(f"^{PREFIX}/{room}(/|$)", came, walks=10 + 15 * len(linked))
+    _go(f"^{PREFIX}/{room}(/|$)", came, walks=8 + 8 * len(linked))
     # Where several answers have to follow from each other, few walks come by chance.
     for name, path in linked.items():
         if name not in came:
