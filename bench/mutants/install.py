@@ -12,15 +12,17 @@ from types import CodeType, FunctionType, ModuleType
 
 from bench.mutants.sites import PACKAGE, Mutant, compiled
 
-_RELOADED = ("gpupool", "functions", "tests", "bench.simulate", "bench.cost")
-# Holds the synthesised template, which takes half a minute to make and has nothing of the program in it.
-_KEPT = ("tests.cloud.template", "tests.cloud.patterns")
+# Whoever kept a class of the old program would find every class of the new one strange.
+_RELOADED = ("gpupool", "functions", "tests", "bench")
+# The synthesised template takes half a minute to make and has nothing of the program in it; nor have we.
+_KEPT = ("tests.cloud.template", "tests.cloud.patterns", "bench.mutants")
 Functions = dict[tuple[str, str], list[FunctionType]]
 
 
 def live_functions() -> Functions:
     """Every function of the package that is there now, by its file and its qualified name."""
     found: Functions = defaultdict(list)
+    gc.unfreeze()  # what was there when a copy was made is not told otherwise
     for each in gc.get_objects():
         if isinstance(each, FunctionType) and each.__code__.co_filename.startswith(str(PACKAGE)):
             found[each.__code__.co_filename, each.__code__.co_qualname].append(each)
@@ -33,7 +35,7 @@ def install(mutant: Mutant, functions: Functions) -> None:
     changed = _code_of(program, mutant.function) if mutant.function else None
     there = functions.get((program.co_filename, mutant.function), [])
     if changed is None or not there:
-        _load_anew(mutant.module, program)
+        load_anew(mutant.module, program)
         return
     for function in there:
         function.__code__ = changed
@@ -53,7 +55,8 @@ def _codes(program: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _load_anew(module: str, program: CodeType) -> None:
+def load_anew(module: str, program: CodeType) -> None:
+    """Whoever imports something of the program next gets all of it again, and ``program`` as that module."""
     for name in list(sys.modules):
         if name.startswith(_RELOADED) and not name.startswith(_KEPT):
             del sys.modules[name]

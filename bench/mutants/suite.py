@@ -26,6 +26,12 @@ _CONTRACTS = (
     "tests/contract/test_ledger_store.py",
     "tests/contract/test_transitions_store.py",
     "tests/contract/test_units_store.py",
+    "tests/contract/test_jobs_store.py",
+    "tests/contract/test_artifacts.py",
+)
+_SEQUENCES = tuple(
+    f"tests/contract/parity/test_sequences.py::test_no_sequence_tells_the_twin_from_the_adapter[moto-{room}]"
+    for room in ("units", "moves", "jobs")
 )
 _CRASHES = "tests/faults/test_crash_points.py"
 _UNDISTURBED = f"{_CRASHES}::test_an_undisturbed_run_ends_as_it_should"
@@ -74,8 +80,9 @@ def stages() -> tuple[Stage, ...]:
         Stage("contract", "contract", agreed, _run_tests, 120),
         Stage("simulation, 24 seeds", "simulation", played, partial(_simulate, _MORE, _WHOLE), 40),
         Stage("simulation, 105 seeds", "simulation", played, partial(_simulate, _REST, _WHOLE), 150),
+        Stage("contract, sequences", "contract", agreed, partial(_run_all, _SEQUENCES), 200),
         Stage("faults, undisturbed", "faults", crashed, _run_tests, 200),
-        Stage("faults, every point", "faults", crashed, _crash_everywhere, 3_600),
+        Stage("faults, every point", "faults", crashed, partial(_run_all, (_DISTURBED,)), 3_600),
     )
 
 
@@ -134,8 +141,8 @@ def _run_tests(nodes: tuple[str, ...]) -> str:
     return _pytest(("-x", *nodes), _Listener())
 
 
-def _crash_everywhere(_: tuple[str, ...]) -> str:
-    return _run_tests((_DISTURBED,))
+def _run_all(nodes: tuple[str, ...], _: tuple[str, ...]) -> str:
+    return _run_tests(nodes)
 
 
 def _pytest(arguments: tuple[str, ...], listener: "_Listener") -> str:

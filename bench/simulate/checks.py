@@ -5,7 +5,7 @@ from collections import defaultdict
 from bench.simulate.books import check_books
 from bench.simulate.deployment import Deployment
 from bench.simulate.executions import At
-from bench.simulate.machines import LEAVES_A_MODEL
+from bench.simulate.machines import LEAVES_A_MODEL, MEASURED
 from bench.simulate.stories import check_story
 from bench.simulate.violations import expect, expect_equal
 from gpupool.events.model import SUBSCRIBABLE, Event
@@ -42,6 +42,8 @@ def check_jobs(deployment: Deployment) -> None:
             owes = unit.status is UnitStatus.COMPLETED and unit.work.role in LEAVES_A_MODEL
             has = any(each.kind is ArtifactKind.MODEL for each in unit.outputs)
             expect(has or not owes, "who is paid for a model leaves one", unit.id)
+            if unit.status is UnitStatus.COMPLETED:
+                expect_equal(list(unit.metrics), [MEASURED], f"{unit.id} says what its report measured")
     for quota in world.quotas.values():
         expect(not quota.live_jobs, "ended jobs leave the quota", quota)
 

@@ -118,9 +118,9 @@ class Faults:
         self._left = 0
 
     def begin(self, *, calm: bool) -> None:
-        """Until now the world was set up; from now on what may go wrong does; in a ``calm`` one customers cancel, no more."""
+        """Until now the world was set up; from now on what may go wrong does; in a ``calm`` one only jobs do."""
         drawn = draw_rates(self._random)
-        self.rates = Rates(cancel=_MOST.cancel) if calm else drawn
+        self.rates = Rates(cancel=_MOST.cancel, fail=_MOST.fail) if calm else drawn
         self._loop.crowding = self.rates.crowding
         self._reload()
 

@@ -27,6 +27,8 @@ from gpupool.wire.units import (
 from gpupool.wire.vocabulary import ArtifactKind, UnitRole
 
 LEAVES_A_MODEL = (UnitRole.TRAIN, UnitRole.PACKAGE, UnitRole.SELECT)
+# What every report says that it measured.
+MEASURED = "seconds"
 
 
 class Machine:
@@ -87,7 +89,11 @@ class Machine:
         """Reports success; by default with a model where the unit's role asks for one."""
         files = self._model(grant) if outputs is None else outputs
         request = CompleteRequest(
-            lease=lease_of(grant), doorway=self.doorway(grant), outputs=list(files), runtime_seconds=runtime_seconds
+            lease=lease_of(grant),
+            doorway=self.doorway(grant),
+            outputs=list(files),
+            metrics={MEASURED: runtime_seconds},
+            runtime_seconds=runtime_seconds,
         )
         return self._leases.complete(self.worker, grant.unit_id, request)
 

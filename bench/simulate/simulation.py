@@ -32,7 +32,7 @@ _DESERTED = 0.03
 _PATIENCE = 27 * _HOUR
 _WEBHOOKS_END_WITHIN = 5 * 24 * _HOUR
 _LATE = 1_000.0
-# One world of so many has no faults: there, nothing may wait for what repairs forgotten work.
+# In one world of so many only work itself fails: there, nothing may wait for what repairs forgotten work.
 _CALM_EVERY = 6
 
 
@@ -116,6 +116,9 @@ class Simulation:
     def _play(self) -> None:
         calm = self.seed % _CALM_EVERY == _CALM_EVERY - 1
         self.faults.begin(calm=calm)
+        window = self.deployment.ports.settings.release_window
+        if calm:
+            self.deployment.watch.window = window
         self.customers.begin()
         self.fleet.begin()
         self._pass(_TROUBLE, unless=lambda: self.customers.done)
@@ -128,7 +131,7 @@ class Simulation:
         if not deserted:
             checks.check_queues(self.deployment)
             if calm:
-                check_promptness(self.deployment.world, window=self.deployment.ports.settings.release_window)
+                check_promptness(self.deployment.world, failed=self.deployment.watch.failed, window=window)
         self._until(lambda: not self.deployment.postman.pending, within=_WEBHOOKS_END_WITHIN, promise="every delivery ends")
         checks.check_webhooks(self.deployment)
         checks.check_jobs(self.deployment)

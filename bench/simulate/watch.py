@@ -1,5 +1,6 @@
 """What must hold at every write, checked as the write happens."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from gpupool.world import World
 
 # The clocks of two functions may differ by twice what one may be wrong.
 _CLOCKS_DIFFER = timedelta(seconds=2)
+_UNDER_WAY = (UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING)
 
 
 class Watch:
@@ -24,6 +26,11 @@ class Watch:
         self.live_jobs: set[str] = set()
         # Tokens whose holders said themselves that the attempt is over.
         self.handed_in: set[str] = set()
+        # How many attempts on a unit were said to have failed.
+        self.failed: Counter[str] = Counter()
+        # How many units of a job may be released at a time; None where rounds may overlap and each counts for itself.
+        self.window: int | None = None
+        self._most_running: dict[tuple[str, str], int] = {}
         self._clock = clock
         self._held: dict[str, int] = {}
         self.world = World(balances=_Balances(self), transfers=_Ledgers(self))
@@ -68,6 +75,8 @@ class Watch:
     def _unit_written(self, before: Unit | None, after: Unit) -> None:
         if before is None:
             return
+        if self.window is not None:
+            self._check_release(before, after, self.window)
         if before.is_final:
             ends = [(each.status, each.credits, each.failure) for each in (before, after)]
             self._expect(ends[0] == ends[1], "a unit ends once", (after.id, ends))
@@ -77,10 +86,32 @@ class Watch:
         self._expect(after.attempt <= after.max_attempts, "attempts are bounded", (after.id, after.attempt))
         if before.lease is not None and (after.lease is None or after.lease.token != before.lease.token):
             self._check_lease_ended(before, after)
+        if after.status is UnitStatus.COMPLETED:
+            said = (after.failure, after.lease, after.progress_fraction)
+            self._expect(said == (None, None, 1.0), "a completed unit is done and has not failed", (after.id, said))
         if after.attempt > before.attempt:
+            told = (after.metrics, after.progress_fraction)
+            self._expect(told == ({}, None), "an attempt begins with nothing told", (after.id, told))
             rows = self.world.units[after.job_id]
             needs = [rows[unit_id(after.job_id, need)].status for need in after.needs]
             self._expect(all(each is UnitStatus.COMPLETED for each in needs), "needs come first", (after.id, needs))
+
+    def _check_release(self, before: Unit, after: Unit, window: int) -> None:
+        """A unit without needs is queued by a round alone, which has counted those before it."""
+        of_its_class = [
+            unit
+            for unit in self.world.units[after.job_id].values()
+            if unit.capability == after.capability and unit is not after
+        ]
+        place = (after.job_id, str(after.capability))
+        if after.status is UnitStatus.RUNNING:
+            running = 1 + sum(unit.status is UnitStatus.RUNNING for unit in of_its_class)
+            self._most_running[place] = max(running, self._most_running.get(place, 0))
+        if after.needs or (before.status, after.status) != (UnitStatus.WAITING, UnitStatus.QUEUED):
+            return
+        ahead = sum(unit.status in _UNDER_WAY and unit.index < after.index for unit in of_its_class)
+        most = max(window, self._most_running.get(place, 0) * 3 // 2)
+        self._expect(ahead < most, "of a wide job no more than a windowful is released", (after.id, ahead, most))
 
     def _check_lease_ended(self, before: Unit, after: Unit) -> None:
         """A lease ends with its holder's report, with its unit, or by lapsing; nobody takes it away."""

@@ -10,7 +10,7 @@ from bench.simulate.deployment import Deployment
 from bench.simulate.faults import Faults
 from bench.simulate.fleet import Fleet, Home
 from bench.simulate.loop import Loop
-from bench.simulate.machines import LEAVES_A_MODEL, lease_of, model_file
+from bench.simulate.machines import LEAVES_A_MODEL, MEASURED, lease_of, model_file
 from bench.simulate.violations import expect, expect_equal
 from gpupool.dispatch.memory import Received
 from gpupool.units.model import UnitStatus
@@ -121,7 +121,10 @@ class Work:
             return
         unit_id = attempt.grant.unit_id
         before = self._status(attempt.grant)
-        answer = self._calls.make(partial(attempt.home.machine.heartbeat, attempt.grant, fraction=0.5))
+        answer = self._calls.make(partial(attempt.home.machine.heartbeat, attempt.grant, fraction=0.5, beats=1.0))
+        if answer.value is not None:
+            wait = answer.value.heartbeat_seconds
+            expect(wait <= _BEAT_SECONDS, "no machine is to be silent for longer than it may be", (unit_id, wait))
         if answer.value is not None and answer.value.units[0].verdict is not UnitVerdict.CONTINUE:
             told = answer.value.units[0].verdict is UnitVerdict.CANCEL
             expect(told or before is not UnitStatus.CANCELLED, "who holds a cancelled unit is told so", unit_id)
@@ -155,6 +158,8 @@ class Work:
     def _say(self, attempt: Attempt, code: FailureCode | None, tries: int) -> None:
         answer = self._tell(attempt, code)
         unit_id = attempt.grant.unit_id
+        if not answer.failed and answer.refused is None:
+            expect_equal(answer.value.unit_id, unit_id, "a report is answered")
         if answer.failed and tries < _REPORT_TRIES:
             again = partial(self._say, attempt, code, tries + 1)
             self._loop.after(self._random.uniform(0.5, 6), "report again", unit_id, again)
@@ -171,6 +176,7 @@ class Work:
         self._deployment.watch.handed_in.add(grant.lease_token)
         if code is None:
             return self._calls.make(partial(machine.complete, grant, runtime_seconds=round(attempt.runtime, 3)))
+        self._deployment.watch.failed[grant.unit_id] += 1
         return self._calls.make(partial(machine.fail, grant, code))
 
     def _finish(self, attempt: Attempt) -> None:
@@ -226,7 +232,7 @@ class Work:
             outputs = [model_file(b"never uploaded", name="never.tar.gz")]
         else:
             runtime = self._random.choice((0.0, 1e9))
-        return CompleteRequest(lease=lease, outputs=outputs, runtime_seconds=runtime)
+        return CompleteRequest(lease=lease, outputs=outputs, metrics={MEASURED: runtime}, runtime_seconds=runtime)
 
     def _a_model(self, grant: UnitGrant) -> list[OutputFile]:
         self._deployment.objects.put(f"jobs/{grant.job_id}/{grant.unit_id}/{grant.attempt}/model.tar.gz", b"a model")

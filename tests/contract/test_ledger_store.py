@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gpupool.errors import AlreadyExists
-from gpupool.ledger.model import Balance, EntryKind, Transfer, time_key
+from gpupool.errors import AlreadyExists, StaleWrite
+from gpupool.ledger.model import Balance, EntryKind, Transfer, hold, time_key
 from tests.contract.both import Stores
 from tests.factories import CUSTOMER_ID, NOW, a_grant
 
@@ -26,6 +26,21 @@ def test_a_transfer_is_posted_once(stores: Stores) -> None:
     with pytest.raises(AlreadyExists):
         stores.ledger.post(a_grant(amount=80))
     assert stores.ledger.balance(CUSTOMER_ID).granted == 70
+
+
+def test_what_is_not_available_cannot_be_held(stores: Stores) -> None:
+    stores.ledger.post(a_grant(amount=70))
+    too_much = hold(customer_id=CUSTOMER_ID, job_id="job-1", amount=71, at=NOW)
+    with pytest.raises(StaleWrite):
+        stores.ledger.post(too_much)
+    assert stores.ledger.balance(CUSTOMER_ID) == Balance(CUSTOMER_ID, available=70, granted=70)
+    assert stores.ledger.page(CUSTOMER_ID, limit=10, key=None).items == (a_grant(amount=70),)
+
+
+def test_no_transfer_runs_backwards() -> None:
+    assert a_grant(amount=0).amount == 0
+    with pytest.raises(ValueError, match="backwards"):
+        a_grant(amount=-1)
 
 
 def test_customers_do_not_share_accounts_or_transfer_ids(stores: Stores) -> None:

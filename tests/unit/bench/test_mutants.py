@@ -2,15 +2,18 @@
 
 import ast
 import os
+from functools import partial
 
 import pytest
 
 from bench.mutants.conditions import conjuncts_of, text_variants
 from bench.mutants.excluded import EXCLUDED, UNNOTICED, Note, matches
+from bench.mutants.install import live_functions, load_anew
 from bench.mutants.operators import variants
 from bench.mutants.report import interval
 from bench.mutants.run import Wanted, chosen
-from bench.mutants.sites import compiled, mutants_of
+from bench.mutants.sites import PACKAGE, compiled, mutants_of
+from bench.mutants.suite import load, stages
 from bench.mutants.targets import TARGETS
 from bench.mutants.trial import in_a_copy
 
@@ -103,6 +106,24 @@ def test_a_copy_that_hangs_is_ended() -> None:
             pass
 
     assert in_a_copy(lambda: None, never_ends, cpu_seconds=1).noticed == "it never came to an end"
+
+
+def test_the_program_loaded_anew_is_no_mutant() -> None:
+    first = stages()[0]
+    load(first)
+    path = PACKAGE / "units" / "decide.py"
+    program = compile(path.read_text(), str(path), "exec")
+
+    verdict = in_a_copy(partial(load_anew, "gpupool.units.decide", program), partial(first.notice, ()), cpu_seconds=60)
+
+    assert verdict.noticed == ""
+
+
+def test_functions_are_found_after_a_copy_too() -> None:
+    before = live_functions()
+    in_a_copy(lambda: None, str, cpu_seconds=10)
+
+    assert live_functions().keys() >= before.keys() > set()
 
 
 def test_what_is_drawn_is_a_part_of_all_and_the_same_every_time() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from gpupool.dynamo import cancellation_codes, error_code, from_item, query_page, start_after, to_item
-from gpupool.errors import AlreadyExists
+from gpupool.errors import AlreadyExists, StaleWrite
 from gpupool.ledger.model import Balance, Transfer, deltas_of, moment_key, time_key
 from gpupool.pages import Key, Page
 
@@ -70,9 +70,12 @@ class DynamoLedgerStore:
         try:
             self._client.transact_write_items(TransactItems=writes)
         except Exception as error:
-            if error_code(error) == "TransactionCanceledException" and cancellation_codes(error)[0] == "ConditionalCheckFailed":
+            if error_code(error) != "TransactionCanceledException":
+                raise
+            refused = cancellation_codes(error)
+            if refused[0] == "ConditionalCheckFailed":
                 raise AlreadyExists(transfer.id) from error
-            raise
+            raise StaleWrite(f"transfer refused: {refused}") from error
 
     def page(self, customer_id: str, *, limit: int, key: Key | None) -> Page[Transfer]:
         query = self._by_time("customer_id = :customer", {":customer": customer_id}) | {"ScanIndexForward": False}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from gpupool.errors import AlreadyExists
+from gpupool.errors import AlreadyExists, StaleWrite
 from gpupool.ledger.model import Balance, Transfer, deltas_of, moment_key, time_key
 from gpupool.pages import Key, Page
 from gpupool.world import World
@@ -20,6 +20,8 @@ class MemoryLedgerStore:
         with self._world.lock:
             if self.is_posted(transfer):
                 raise AlreadyExists(transfer.id)
+            if not self.covers(transfer):
+                raise StaleWrite(transfer.id)
             self.write(transfer)
 
     def page(self, customer_id: str, *, limit: int, key: Key | None) -> Page[Transfer]:

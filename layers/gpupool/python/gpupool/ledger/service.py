@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from gpupool.clock import Clock
-from gpupool.errors import AlreadyExists, Unavailable, ValidationFailed
+from gpupool.errors import AlreadyExists, StaleWrite, Unavailable, ValidationFailed
 from gpupool.ids import new_id
 from gpupool.ledger.decide import before, walk_back
 from gpupool.ledger.model import Balance, Books, Line, Transfer, grant, moment_key, time_key
@@ -70,7 +70,10 @@ class Credits:
         if amount <= 0:
             raise ValidationFailed("A grant must be a positive number of credits.", field="/credits")
         transfer = grant(customer_id=customer_id, grant_id=new_id(), amount=amount, at=self._clock.now(), note=note)
-        self._ledger.post(transfer)
+        try:
+            self._ledger.post(transfer)
+        except StaleWrite as error:
+            raise Unavailable("The account moved at this moment; nothing was granted. Try again.", code="TRY_AGAIN") from error
         return transfer
 
     def open_account(self, customer_id: str, *, amount: int) -> None:

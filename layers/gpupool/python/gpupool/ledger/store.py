@@ -16,7 +16,10 @@ class LedgerStore(Protocol):
         """A customer's accounts, with the key of what was posted last; all zero before the first grant."""
 
     def post(self, transfer: Transfer) -> None:
-        """Writes a transfer that stands alone, with the balance, at once; AlreadyExists when its id was posted before."""
+        """Writes a transfer that stands alone, with the balance, at once.
+
+        AlreadyExists when its id was posted before; StaleWrite when an account does not cover it, or moved at that moment.
+        """
 
     def page(self, customer_id: str, *, limit: int, key: Key | None) -> Page[Transfer]:
         """Transfers, newest first."""
