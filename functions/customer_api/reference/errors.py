@@ -113,7 +113,7 @@ _PACKAGES = {
     ),
     "PACKAGE_NO_ENTRY": Refusal(
         400,
-        "There is no manifest and no Python file that could be the entry, or the named entry is not in the zip.",
+        "There is no manifest and no Python file that could be the entry.",
         "Put train.py at the root of the zip, or name the entry in gpu-agent.toml.",
     ),
     "MANIFEST_INVALID": Refusal(

@@ -19,8 +19,7 @@ def logger() -> Logger:
 def count_found(counts: Mapping[str, int], *, stage: str) -> None:
     """Counts what was found and repaired, as CloudWatch metrics in one line of the log; nothing when there is nothing.
 
-    Whoever repairs counts under the same names, so that one alarm per kind watches them all. A count of zero is not told: a
-    metric costs money in every hour in which it has a value.
+    A count of zero is not told: a metric costs money in every hour in which it has a value.
     """
     if not counts:
         return
