@@ -49,8 +49,8 @@ what-waits: # for real processes and clocks, most of the time
 	@$(MAKE) --no-print-directory sandbox-tests
 
 what-computes: # takes the time that the other leaves, and no more: that has deadlines. Last what fills two processors alone
-	@nice -n 19 $(MAKE) --no-print-directory types
-	@nice -n 19 $(MAKE) --no-print-directory test-faults
+	@nice -n 19 $(MAKE) --no-print-directory --output-sync types
+	@nice -n 19 $(MAKE) --no-print-directory --output-sync test-faults
 	@nice -n 19 $(MAKE) --no-print-directory fast-tests
 
 check: lint types ## Format, lint, types, import rules

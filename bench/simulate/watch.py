@@ -11,6 +11,7 @@ from gpupool.ids import unit_id
 from gpupool.jobs.model import Job
 from gpupool.ledger.model import Balance, EntryKind, Transfer
 from gpupool.units.model import Unit, UnitStatus
+from gpupool.workflow import decide
 from gpupool.world import World
 
 # The clocks of two functions may differ by twice what one may be wrong.
@@ -97,7 +98,7 @@ class Watch:
             self._expect(all(each is UnitStatus.COMPLETED for each in needs), "needs come first", (after.id, needs))
 
     def _check_release(self, before: Unit, after: Unit, window: int) -> None:
-        """A unit without needs is queued by a round alone, which has counted those before it."""
+        """A unit that no completed one opens by itself is queued by a round alone, which has counted those before it."""
         of_its_class = [
             unit
             for unit in self.world.units[after.job_id].values()
@@ -107,11 +108,15 @@ class Watch:
         if after.status is UnitStatus.RUNNING:
             running = 1 + sum(unit.status is UnitStatus.RUNNING for unit in of_its_class)
             self._most_running[place] = max(running, self._most_running.get(place, 0))
-        if after.needs or (before.status, after.status) != (UnitStatus.WAITING, UnitStatus.QUEUED):
+        if (before.status, after.status) != (UnitStatus.WAITING, UnitStatus.QUEUED) or not self._is_left_to_rounds(after):
             return
         ahead = sum(unit.status in _UNDER_WAY and unit.index < after.index for unit in of_its_class)
         most = max(window, self._most_running.get(place, 0) * 3 // 2)
         self._expect(ahead < most, "of a wide job no more than a windowful is released", (after.id, ahead, most))
+
+    def _is_left_to_rounds(self, unit: Unit) -> bool:
+        rows = self.world.units[unit.job_id]
+        return all(len(rows[unit_id(unit.job_id, need)].dependents) > decide.FAN_OUT for need in unit.needs)
 
     def _check_lease_ended(self, before: Unit, after: Unit) -> None:
         """A lease ends with its holder's report, with its unit, or by lapsing; nobody takes it away."""

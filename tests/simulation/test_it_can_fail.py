@@ -14,10 +14,12 @@ from gpupool.jobs.model import Job, JobStatus
 from gpupool.ledger.memory import MemoryLedgerStore
 from gpupool.transitions.memory import MemoryTransitions
 from gpupool.units import claims, decide
+from gpupool.units.cadence import Cadence
 from gpupool.units.decide import Refusal, Standing
 from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Unit
 from gpupool.webhooks.fan_out import FanOut
+from gpupool.workflow import tending
 from gpupool.workflow.settle import Settlement
 
 SEEDS = 24
@@ -81,6 +83,27 @@ def webhooks_are_not_enqueued(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FanOut, "enqueue", lambda self, endpoint, event: None)
 
 
+def a_wide_job_is_released_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(tending, "has_room", lambda *_args, **_named: True)
+
+
+def an_attempt_remembers_the_one_before(patch: pytest.MonkeyPatch) -> None:
+    claimed = decide.claimed
+
+    def remember(unit: Unit, *args: Any, **named: Any) -> Unit:
+        return replace(claimed(unit, *args, **named), metrics=unit.metrics)
+
+    patch.setattr(decide, "claimed", remember)
+
+
+def machines_are_left_alone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Cadence, "next_beat", lambda self, age_seconds: self.most_seconds + 1 + age_seconds)
+
+
+def what_broke_is_found_at_the_next_round(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("gpupool.workflow.outbox.BROKEN", frozenset())
+
+
 BREAKS: dict[Break, str] = {
     debits_are_not_remembered: "a transfer is posted once|functions fail only where a fault was injected",
     a_lease_keeps_nobody_out: "one valid lease per unit",
@@ -92,6 +115,10 @@ BREAKS: dict[Break, str] = {
     completed_units_are_free: "no job waits for ever|one debit per completed unit|a release empties the hold",
     an_ended_job_is_planned_again: "a job ends once",
     webhooks_are_not_enqueued: "is told every event once",
+    a_wide_job_is_released_at_once: "no more than a windowful",
+    an_attempt_remembers_the_one_before: "an attempt begins with nothing told",
+    machines_are_left_alone: "silent for longer",
+    what_broke_is_found_at_the_next_round: "a job ends with its last unit",
 }
 
 
