@@ -30,6 +30,10 @@ def check_jobs(deployment: Deployment) -> None:
         expect((job.failure is not None) == (job.status == "failed"), "failed jobs say why", (job.id, job.status))
         asked = job.cancel_requested_at is not None
         expect(asked or job.status != "cancelled", "only whom a customer cancels is cancelled", job.id)
+        broken = [unit for unit in units if unit.status in (UnitStatus.FAILED, UnitStatus.REJECTED)]
+        if broken and job.status == "failed":
+            first = min(broken, key=lambda unit: (str(unit.finished_at), unit.id))
+            expect_equal(job.failure, first.failure, f"{job.id} failed for the reason of the unit that failed first")
         done = all(unit.status is UnitStatus.COMPLETED for unit in units)
         expect(job.status != "completed" or (done and bool(units)), "completed jobs are complete", job.id)
         check_story(job, units, world.events.get(job.id, {}).values())
@@ -39,6 +43,10 @@ def check_jobs(deployment: Deployment) -> None:
             expect(len(left) == len(unit.outputs), "what a unit left is listed", (unit.id, unit.status))
             lost = [each.id for each in left if deployment.objects.head(each.key) is None]
             expect(not lost, "artifacts are kept with the result", lost)
+            taken_back = deployment.watch.taken_back[unit.id]
+            expect(
+                unit.max_attempts >= min(3 + taken_back, 10), "what an owner takes back is no attempt", (unit.id, taken_back)
+            )
             owes = unit.status is UnitStatus.COMPLETED and unit.work.role in LEAVES_A_MODEL
             has = any(each.kind is ArtifactKind.MODEL for each in unit.outputs)
             expect(has or not owes, "who is paid for a model leaves one", unit.id)

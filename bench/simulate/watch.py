@@ -29,6 +29,8 @@ class Watch:
         self.handed_in: set[str] = set()
         # How many attempts on a unit were said to have failed.
         self.failed: Counter[str] = Counter()
+        # How many attempts on a unit were accepted as those of an owner who wanted the machine back.
+        self.taken_back: Counter[str] = Counter()
         # How many units of a job may be released at a time; None where rounds may overlap and each counts for itself.
         self.window: int | None = None
         self._most_running: dict[tuple[str, str], int] = {}
@@ -87,15 +89,23 @@ class Watch:
         self._expect(after.attempt <= after.max_attempts, "attempts are bounded", (after.id, after.attempt))
         if before.lease is not None and (after.lease is None or after.lease.token != before.lease.token):
             self._check_lease_ended(before, after)
+        self._expect(after.is_final == (after.finished_at is not None), "an end has its time", (after.id, after.status))
         if after.status is UnitStatus.COMPLETED:
-            said = (after.failure, after.lease, after.progress_fraction)
-            self._expect(said == (None, None, 1.0), "a completed unit is done and has not failed", (after.id, said))
+            said = (after.failure, after.lease, after.progress_fraction, after.progress_stage)
+            self._expect(
+                said == (None, None, 1.0, "completed"), "a completed unit is done and has not failed", (after.id, said)
+            )
         if after.attempt > before.attempt:
-            told = (after.metrics, after.progress_fraction)
-            self._expect(told == ({}, None), "an attempt begins with nothing told", (after.id, told))
-            rows = self.world.units[after.job_id]
-            needs = [rows[unit_id(after.job_id, need)].status for need in after.needs]
-            self._expect(all(each is UnitStatus.COMPLETED for each in needs), "needs come first", (after.id, needs))
+            self._check_begun(after)
+
+    def _check_begun(self, unit: Unit) -> None:
+        told = (unit.metrics, unit.progress_fraction)
+        self._expect(told == ({}, None), "an attempt begins with nothing told", (unit.id, told))
+        rows = self.world.units[unit.job_id]
+        needs = [rows[unit_id(unit.job_id, need)].status for need in unit.needs]
+        self._expect(all(each is UnitStatus.COMPLETED for each in needs), "needs come first", (unit.id, needs))
+        whose = (unit.node_name, unit.started_at)
+        self._expect(None not in whose, "an attempt says who began it and when", (unit.id, whose))
 
     def _check_release(self, before: Unit, after: Unit, window: int) -> None:
         """A unit that no completed one opens by itself is queued by a round alone, which has counted those before it."""

@@ -13,7 +13,7 @@ from bench.simulate.loop import Loop
 from bench.simulate.machines import LEAVES_A_MODEL, MEASURED, lease_of, model_file
 from bench.simulate.violations import expect, expect_equal
 from gpupool.dispatch.memory import Received
-from gpupool.units.model import UnitStatus
+from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import CompleteRequest, Doorway, OutputFile, UnitGrant, UnitVerdict
 
@@ -69,15 +69,24 @@ class Work:
             again = partial(self._claim, home, bell, tries + 1)
             self._loop.after(self._random.uniform(0.5, 4), "claim again", bell.bell.unit_id, again)
         elif answer.value is None:
+            if self._deployment.watch.window is not None and answer.refused in ("UNIT_GONE", "UNIT_LEASED"):
+                self._check_needless(bell)
             self._free(home)
         else:
             expect_equal(answer.value.unit_id, bell.bell.unit_id, "a claim grants what was asked for")
             self._check_place(home, answer.value)
             self._begin(Attempt(home, bell, answer.value))
 
+    def _check_needless(self, bell: Received) -> None:
+        """Where only work fails, nobody hears a bell in vain, but of a cancelled unit, or of one that waited for so long that
+        it was rung for again."""
+        unit = self._deployment.world.units[bell.bell.job_id][bell.bell.unit_id]
+        excused = unit.status is UnitStatus.CANCELLED or unit.rung_at is not None
+        expect(excused, "a bell is heard until somebody answers it", (unit.id, unit.status))
+
     def _check_place(self, home: Home, grant: UnitGrant) -> None:
         """Sensitive work stays in the pools that it may run in, whatever a machine asks for."""
-        unit = self._deployment.world.units[grant.job_id][grant.unit_id]
+        unit = self._unit(grant)
         url = self._deployment.queue.queue_url(unit.pool, unit.capability)
         worker = home.machine.worker
         expect(url in worker.queue_urls, "a unit runs in its own pool and class", (grant.unit_id, url))
@@ -135,8 +144,11 @@ class Work:
         if self._loop.now + wait < ends_at:
             self._loop.after(wait, "beat", attempt.grant.unit_id, partial(self._beat, attempt, ends_at))
 
+    def _unit(self, grant: UnitGrant) -> Unit:
+        return self._deployment.world.units[grant.job_id][grant.unit_id]
+
     def _status(self, grant: UnitGrant) -> UnitStatus:
-        return self._deployment.world.units[grant.job_id][grant.unit_id].status
+        return self._unit(grant).status
 
     def _report(self, attempt: Attempt) -> None:
         if attempt.over:
@@ -160,6 +172,8 @@ class Work:
         unit_id = attempt.grant.unit_id
         if not answer.failed and answer.refused is None:
             expect_equal(answer.value.unit_id, unit_id, "a report is answered")
+            if code is FailureCode.NODE_DRAINED and answer.value.accepted:
+                self._deployment.watch.taken_back[unit_id] += 1
         if answer.failed and tries < _REPORT_TRIES:
             again = partial(self._say, attempt, code, tries + 1)
             self._loop.after(self._random.uniform(0.5, 6), "report again", unit_id, again)
@@ -167,8 +181,14 @@ class Work:
         if self._faults.happens("report_again"):
             late = self._random.choice((0.0, 0.2, 90.0))
             other = self._random.choice((code, None, FailureCode.SCRIPT_FAILED))
-            self._loop.after(late, "report twice", unit_id, partial(self._tell, attempt, other))
+            self._loop.after(late, "report twice", unit_id, partial(self._repeat, attempt, other))
         self._finish(attempt)
+
+    def _repeat(self, attempt: Attempt, code: FailureCode | None) -> None:
+        """Another report, long after the last: whose report ended the attempt is told how the unit stands."""
+        known = self._unit(attempt.grant).completed_by == attempt.grant.lease_token
+        answer = self._tell(attempt, code)
+        expect(not known or answer.refused is None, "a report that was heard may be repeated", attempt.grant.unit_id)
 
     def _tell(self, attempt: Attempt, code: FailureCode | None) -> Answer:
         machine, grant = attempt.home.machine, attempt.grant

@@ -14,6 +14,7 @@ from gpupool.jobs.model import Job, JobStatus
 from gpupool.ledger.memory import MemoryLedgerStore
 from gpupool.transitions.memory import MemoryTransitions
 from gpupool.units import claims, decide
+from gpupool.units.bells import Bells
 from gpupool.units.cadence import Cadence
 from gpupool.units.decide import Refusal, Standing
 from gpupool.units.memory import MemoryUnitStore
@@ -104,10 +105,24 @@ def what_broke_is_found_at_the_next_round(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("gpupool.workflow.outbox.BROKEN", frozenset())
 
 
+def answered_bells_ring_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Bells, "silence", lambda self, doorway: None)
+
+
+def reports_are_not_recognised(patch: pytest.MonkeyPatch) -> None:
+    standing = decide.standing
+
+    def forget(*args: Any) -> Standing:
+        found = standing(*args)
+        return Standing.LOST if found is Standing.REPEATED else found
+
+    patch.setattr(decide, "standing", forget)
+
+
 BREAKS: dict[Break, str] = {
     debits_are_not_remembered: "a transfer is posted once|functions fail only where a fault was injected",
     a_lease_keeps_nobody_out: "one valid lease per unit",
-    any_token_may_report: "a false report is not accepted|one valid lease per unit",
+    any_token_may_report: "a false report is not accepted|one valid lease per unit|may be repeated",
     the_version_is_not_compared: "no write is lost",
     the_rest_of_the_hold_is_kept: "gave the rest of its hold back|held",
     keys_are_not_remembered: "one key makes one job|is told every event once",
@@ -119,6 +134,8 @@ BREAKS: dict[Break, str] = {
     an_attempt_remembers_the_one_before: "an attempt begins with nothing told",
     machines_are_left_alone: "silent for longer",
     what_broke_is_found_at_the_next_round: "a job ends with its last unit",
+    answered_bells_ring_on: "a bell is heard until somebody answers it",
+    reports_are_not_recognised: "a report that was heard may be repeated",
 }
 
 
