@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import pytest
 import pytest_socket
 
@@ -12,6 +13,11 @@ from tests.support.events import load_event as read_event
 # These start servers of their own; everything else runs in one process.
 _TALK_TO_THIS_MACHINE = frozenset({"agent", "local", "sandbox", "e2e"})
 _THIS_MACHINE = ["127.0.0.1", "::1", "localhost"]
+
+
+# How long an example takes says how busy the machine is; what is fast is measured in bench/.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:

@@ -17,6 +17,7 @@ class Note:
 
 
 _SLACK = "a bound with slack: every value near it keeps every promise"
+_AGAIN = "does again what was done: costs calls, and changes nothing"
 _ROWS = "rows of jobs are never deleted, so that it is always there"
 
 # No part of the score.
@@ -75,6 +76,24 @@ EXCLUDED: tuple[Note, ...] = (
         "done.fan_outs and (not done.held)  ->  not done.held",
         "writes an empty set out of a set: costs a write, changes nothing",
     ),
+    Note("units/claims.py", "Claims.decline", "0  ->  ", _SLACK),
+    Note(
+        "units/decide.py",
+        "bell_is_stale",
+        "> PATIENCE  ->  now - max(unit.queued_at, progressed_at or unit.queued_at) >=",
+        _SLACK,
+    ),
+    Note("units/decide.py", "bell_is_stale", "return False  ->  return None", "is asked only whether it is"),
+    Note(
+        "units/decide.py",
+        "standing",
+        "->  it.status is UnitStatus.RUNNING and (unit.attempt, held.token) ==",
+        "a running unit always has a lease",
+    ),
+    Note("workflow/decide.py", "is_to_be_watched", "10  ->  ", _SLACK),
+    Note("workflow/decide.py", "is_to_be_watched", "3  ->  ", _SLACK),
+    Note("workflow/tending.py", "Tending._after", "steps < MOST_STEPS  ->  steps <=", _SLACK),
+    Note("workflow/tending.py", "Tending._begin", "if unit is not None: ...  ->  if True", "rows of units are never deleted"),
     Note("units/edges.py", "_runs", "first is None or last is None  ->  ", "first and last are None together"),
     Note("units/edges.py", "_runs", "first is not None and last is not None  ->  ", "first and last are None together"),
 )
@@ -102,6 +121,20 @@ UNNOTICED: tuple[Note, ...] = (
         "Outbox._conclude",
         "if opened is not Opened.SOME: ...  ->  if True",
         "costs a wake-up that finds nothing to do",
+    ),
+    Note(
+        "workflow/decide.py", "writes_to_conclude", "", "how long a step takes is measured in bench/dispatch/scale.py, not here"
+    ),
+    Note("workflow/closing.py", "Closing._end_unit", "if walked.thorough: ...  ->  if True", _AGAIN),
+    Note("workflow/tending.py", "Tending._tend", "seen.thorough and overdue  ->  overdue", _AGAIN),
+    Note("workflow/outbox.py", "Outbox._move_job", "->  after.cancel_requested_at is not None", _AGAIN),
+    Note("workflow/outbox.py", "Outbox._conclude", "if opened is Opened.LEFT: ...  ->  if True", _AGAIN),
+    Note("ledger/dynamo.py", "DynamoLedgerStore.balance", "True  ->  False", "no emulation of DynamoDB ever reads late"),
+    Note(
+        "ledger/dynamo.py",
+        "balance_write",
+        "if falling: ...  ->  if True",
+        "moto takes an empty condition, which DynamoDB refuses",
     ),
     Note(
         "units/decide.py",

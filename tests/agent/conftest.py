@@ -1,14 +1,16 @@
 """No test here reaches beyond this machine; those that talk HTTP say so by asking for the fake control plane."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import pytest_socket
 
+from node_agent.phases import LoopName
 from tests.agent.fake_control_plane import FakeControlPlane
-from tests.agent.harness import AgentInThread
+from tests.agent.harness import WAIT_SECONDS, AgentInThread
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +36,10 @@ def control_plane(_no_network: None, monkeypatch: pytest.MonkeyPatch) -> Iterato
     with FakeControlPlane() as fake:
         monkeypatch.setenv("AWS_ENDPOINT_URL", fake.url)
         yield fake
+    for thread in threading.enumerate():
+        # One that has only begun to poll would do so at the next test's control plane.
+        if thread.name == LoopName.POLLER:
+            thread.join(WAIT_SECONDS)
 
 
 @pytest.fixture

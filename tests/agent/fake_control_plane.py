@@ -70,6 +70,7 @@ class FakeControlPlane:
         self._store_calls = 0
         self._messages: dict[str, list[tuple[str, str]]] = {}
         self._rang = threading.Condition()
+        self._closing = False
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -82,6 +83,7 @@ class FakeControlPlane:
 
     def __exit__(self, *_error: object) -> None:
         with self._rang:
+            self._closing = True
             self._rang.notify_all()
         self._server.shutdown()
         self._server.server_close()
@@ -198,7 +200,7 @@ class FakeControlPlane:
         queue = request["QueueUrl"].rpartition("/")[2]
         deadline = time.monotonic() + request.get("WaitTimeSeconds", 0)
         with self._rang:
-            self._rang.wait_for(lambda: self._messages.get(queue), timeout=deadline - time.monotonic())
+            self._rang.wait_for(lambda: self._messages.get(queue) or self._closing, timeout=deadline - time.monotonic())
             if not self._messages.get(queue):
                 return Answer.of({})
             handle, body = self._messages[queue].pop(0)

@@ -78,7 +78,7 @@ def test_a_stop_while_the_control_plane_is_out_of_reach(control_plane: FakeContr
 
 def test_an_agent_that_may_leaves_when_it_has_been_idle(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
     unit = control_plane.add_unit()
-    agent.start(idle_exit_seconds=0.5)
+    agent.start(idle_exit_seconds=2)
     assert agent.wait() is ExitCode.STOPPED
     assert unit.completed
 
