@@ -21,8 +21,8 @@ Written by `make mutants`; not to be edited. {day}, commit {commit}.
 
 A mutant is the program with one small mistake: a condition removed or turned round, also one that DynamoDB checks, a bound
 moved by one, a statement, a `raise` or a written field left out. The fault suite must notice it: the deterministic simulation
-(`bench/simulate`, the 105 worlds of `make test`), the contract tests of the stores (`tests/contract`) or the crash points
-(`tests/faults`). Unit tests do not count here. A mutant is counted for the first that notices it.
+(`bench/simulate`, the 105 worlds of `make test`), the contract tests of the stores with their generated sequences
+(`tests/contract`) or the crash points (`tests/faults`). Unit tests do not count here. A mutant is counted for the first that notices it.
 
 **{noticed} of {run} mutants that were run were noticed: {score}.** {sample}
 
@@ -90,12 +90,29 @@ def interval(part: int, whole: int) -> tuple[float, float]:
 
 def _table(rows: list[_Row]) -> str:
     lines = ["| module | made | run | simulation | contract | faults | left | score |", "|---|---|---|---|---|---|---|---|"]
-    for row in rows:
+    for row in [*rows, *_rooms(rows)]:
         parts = " | ".join(str(row.by[part]) for part in _PARTS)
         lines.append(
             f"| {row.path} | {row.made} | {row.run} | {parts} | {row.run - row.noticed} | {_share(row.noticed, row.run)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _rooms(rows: list[_Row]) -> list[_Row]:
+    """What the modules of a room come to together."""
+    by_room: dict[str, list[_Row]] = {}
+    for row in rows:
+        by_room.setdefault(row.path.partition("/")[0], []).append(row)
+    return [
+        _Row(
+            path=f"**{room}**",
+            made=sum(row.made for row in each),
+            run=sum(row.run for row in each),
+            by=sum((row.by for row in each), Counter()),
+            excluded=sum(row.excluded for row in each),
+        )
+        for room, each in by_room.items()
+    ]
 
 
 def _survivors(left: Iterable[Mutant], stages: tuple[Stage, ...], verdicts: Verdicts) -> str:
