@@ -72,10 +72,10 @@ test-faults: $(STAMP) ## Every fault at every AWS call of every handler, and see
 	@$(BIN)/python -m pytest -q -n 0 -m faults tests/faults tests/simulation
 
 stack-tests: setup ## Against the real template on the local stack, with real agents
-	@$(BIN)/python -m pytest -q -m stack
+	@$(BIN)/python -m pytest -q -m stack tests/stack tests/local tests/contract tests/functional
 
 sandbox-tests: setup ## Isolation and escape attempts
-	@$(BIN)/python -m pytest -q -m sandbox
+	@$(BIN)/python -m pytest -q -m sandbox tests/sandbox tests/agent
 
 bench: setup ## Ratios measured side by side
 	@$(BIN)/python -m bench
