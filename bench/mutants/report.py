@@ -22,7 +22,8 @@ Written by `make mutants`; not to be edited. {day}, commit {commit}.
 A mutant is the program with one small mistake: a condition removed or turned round, also one that DynamoDB checks, a bound
 moved by one, a statement, a `raise` or a written field left out. The fault suite must notice it: the deterministic simulation
 (`bench/simulate`, the 105 worlds of `make test`), the contract tests of the stores with their generated sequences
-(`tests/contract`) or the crash points (`tests/faults`). Unit tests do not count here. A mutant is counted for the first that notices it.
+(`tests/contract`) or the crash points (`tests/faults`). Unit tests do not count here. A mutant is counted for the first that
+notices it.
 
 **{noticed} of {run} mutants that were run were noticed: {score}.** {sample}
 
