@@ -12,8 +12,12 @@ from gpupool.events.model import SUBSCRIBABLE, Event
 from gpupool.units.artifacts import artifacts_of
 from gpupool.units.model import UnitStatus
 from gpupool.webhooks.model import DeliveryStatus
+from gpupool.wire.failures import FailureCode
 from gpupool.wire.vocabulary import ArtifactKind
 from gpupool.world import World
+
+# What a job fails for of which no unit is broken.
+_OURS = (FailureCode.INTERNAL, FailureCode.PLANNING_FAILED)
 
 
 def check_jobs(deployment: Deployment) -> None:
@@ -34,6 +38,8 @@ def check_jobs(deployment: Deployment) -> None:
         if broken and job.status == "failed":
             first = min(broken, key=lambda unit: (str(unit.finished_at), unit.id))
             expect_equal(job.failure, first.failure, f"{job.id} failed for the reason of the unit that failed first")
+        if job.failure is not None and not broken:
+            expect(job.failure.code in _OURS, "a job fails for a unit's reason, or for ours", (job.id, job.failure.code))
         done = all(unit.status is UnitStatus.COMPLETED for unit in units)
         expect(job.status != "completed" or (done and bool(units)), "completed jobs are complete", job.id)
         check_story(job, units, world.events.get(job.id, {}).values())

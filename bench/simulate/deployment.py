@@ -26,12 +26,13 @@ _WINDOWS = (1, 2, 5, 300)
 
 
 class Deployment:
-    """``queue`` and ``objects`` are what machines reach without us."""
+    """``queue`` and ``objects`` are what machines reach without us. ``buried``: how many bells became dead letters."""
 
     def __init__(self, random: Random, loop: Loop, faults: Faults) -> None:
         self._random, self._loop, self._faults = random, loop, faults
         self.watch = Watch(loop.clock)
         self.records: dict[str, deque[Act]] = {}
+        self.buried = 0
         self.world = self.watch.world
         self.world.jobs = Rows(self._written)
         self.world.units = Partitions(self._written)
@@ -64,6 +65,7 @@ class Deployment:
     def bury(self, url: str) -> None:
         """Hands the dead letters of a queue to their function."""
         for bell in self.queue.take_dead_letters(url):
+            self.buried += 1
             self._loop.after(self._random.uniform(1, 30), "dead letter", bell.unit_id, partial(self._dead_letter, bell))
 
     def _replace(self, ports: MemoryPorts) -> None:

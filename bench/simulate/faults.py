@@ -113,6 +113,8 @@ class Faults:
     def __init__(self, random: Random, loop: Loop) -> None:
         self.rates = Rates()
         self.injected: Counter[str] = Counter()
+        # Of functions to ports, by port and method.
+        self.calls: Counter[str] = Counter()
         self._random = random
         self._loop = loop
         self._left = 0
@@ -156,6 +158,7 @@ class Faults:
             setattr(ports, name, _guarded(getattr(ports, name), name, self))
 
     def call(self, name: str, method: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        self.calls[name] += 1
         strands = self._loop.strands
         if strands.several:
             strands.hand_over()

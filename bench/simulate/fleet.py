@@ -14,6 +14,8 @@ from gpupool.wire.capabilities import Capabilities, Gpu
 
 # One machine in eight has a full disk: it hears bells, and no unit fits it.
 _DISK = (*(50_000,) * 7, 50)
+# And one in eight is so old that it reads no needs but those that come with a claim.
+_PAGES = (*(True,) * 7, False)
 _VRAM = (0, 0, 8_000, 24_000, 80_000)
 
 
@@ -101,7 +103,10 @@ class Fleet:
         capabilities = Capabilities(
             cpu_count=8, memory_mb=16_000, disk_free_mb=disk_mb, gpus=gpus, gflops=41.5, sandbox="bubblewrap", python="3.11.7"
         )
-        machine = Machine(deployment.node, deployment.queue, deployment.objects, tier=tier, capabilities=capabilities)
+        pages = slots > 1 or self._random.choice(_PAGES)
+        machine = Machine(
+            deployment.node, deployment.queue, deployment.objects, tier=tier, capabilities=capabilities, pages=pages
+        )
         self._count += 1
         home = Home(self._count, machine, slots=slots, pace=pace)
         self.homes.append(home)

@@ -16,7 +16,9 @@ from gpupool.wire.units import (
     FailRequest,
     HeartbeatRequest,
     HeartbeatResponse,
+    InputsRequest,
     Lease,
+    LogChunk,
     OutputFile,
     OutputsRequest,
     Progress,
@@ -32,11 +34,20 @@ MEASURED = "seconds"
 
 
 class Machine:
-    """``queue`` and ``objects`` are what it reaches without us: SQS, and the bucket behind presigned URLs."""
+    """``queue`` and ``objects`` are what it reaches without us: SQS, and the bucket behind presigned URLs. ``pages``: it reads
+    more needs than come with a claim."""
 
     def __init__(
-        self, core: NodeCore, queue: MemoryQueue, objects: MemoryObjectStore, *, tier: Tier, capabilities: Capabilities
+        self,
+        core: NodeCore,
+        queue: MemoryQueue,
+        objects: MemoryObjectStore,
+        *,
+        tier: Tier,
+        capabilities: Capabilities,
+        pages: bool = True,
     ) -> None:
+        self.pages = pages
         self._queue = queue
         self._objects = objects
         code = core.pairing.create_code(tier)
@@ -52,7 +63,7 @@ class Machine:
         return next((message for message in found if message is not None), None)
 
     def claim(self, bell: Received) -> UnitGrant:
-        grant = self._leases.claim(self.worker, bell.bell.unit_id, bell.doorway)
+        grant = self._leases.claim(self.worker, bell.bell.unit_id, bell.doorway, pages=self.pages)
         self._doorways[grant.lease_token] = bell.doorway
         return grant
 
@@ -67,11 +78,18 @@ class Machine:
         return self.claim(bell)
 
     def heartbeat(
-        self, *grants: UnitGrant, fraction: float | None = None, stage: str = "running", **metrics: float
+        self,
+        *grants: UnitGrant,
+        fraction: float | None = None,
+        stage: str = "running",
+        log: LogChunk | None = None,
+        **metrics: float,
     ) -> HeartbeatResponse:
         progress = Progress(fraction=fraction, stage=stage, metrics=metrics)
         running = [
-            RunningUnit(unit_id=each.unit_id, lease=lease_of(each), doorway=self.doorway(each), progress=progress)
+            RunningUnit(
+                unit_id=each.unit_id, lease=lease_of(each), doorway=self.doorway(each), progress=progress, log_chunk=log
+            )
             for each in grants
         ]
         return self._leases.heartbeat(self.worker, HeartbeatRequest(units=running))
@@ -82,6 +100,16 @@ class Machine:
         signed = self._leases.outputs(self.worker, grant.unit_id, request).uploads[name]
         self._objects.put(signed.url.removeprefix("memory://").partition("?")[0], body)
         return file
+
+    def needs(self, grant: UnitGrant) -> list[str]:
+        """Ids of all that the unit needs, read page after page as an agent does."""
+        found, cursor = [each.unit_id for each in grant.needs], grant.more_needs
+        while cursor is not None:
+            request = InputsRequest(lease=lease_of(grant), cursor=cursor)
+            page = self._leases.inputs(self.worker, grant.unit_id, request)
+            found += [each.unit_id for each in page.needs]
+            cursor = page.more_needs
+        return found
 
     def complete(
         self, grant: UnitGrant, *, runtime_seconds: float = 1, outputs: tuple[OutputFile, ...] | None = None

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from gpupool.units import edges
+from gpupool.units import claims, edges, inputs
 from gpupool.workflow import decide, planning, rounds, tending
 
 # Where each bound is looked up, its name there, and what it may be in a seed. The last value is about the real one.
@@ -15,6 +15,7 @@ _BOUNDS: tuple[tuple[tuple[Any, ...], str, tuple[int, ...]], ...] = (
     ((decide,), "FAN_OUT", (1, 3, 25)),
     ((edges,), "MOST_OWN_NEEDS", (1, 3, 8)),
     ((edges,), "_STRETCH", (2, 5, 128)),
+    ((claims, inputs), "NEEDS_PER_PAGE", (1, 3, 50)),
     # More than a job has pages, or no execution of it would ever get to wait.
     ((tending,), "MOST_STEPS", (80, 1_000)),
 )

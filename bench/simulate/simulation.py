@@ -18,6 +18,7 @@ from bench.simulate.fleet import Fleet
 from bench.simulate.loop import Loop, Trace
 from bench.simulate.promptness import check_promptness
 from bench.simulate.scale import small_scale
+from bench.simulate.thrift import check_thrift
 from bench.simulate.violations import Violation
 from bench.simulate.work import Work
 
@@ -131,7 +132,9 @@ class Simulation:
         if not deserted:
             checks.check_queues(self.deployment)
             if calm:
-                check_promptness(self.deployment.world, failed=self.deployment.watch.failed, window=window)
+                watch = self.deployment.watch
+                check_promptness(self.deployment.world, failed=watch.failed, window=window)
+                check_thrift(self.deployment.world, self.faults.calls, rung=watch.rung, buried=self.deployment.buried)
         self._until(lambda: not self.deployment.postman.pending, within=_WEBHOOKS_END_WITHIN, promise="every delivery ends")
         checks.check_webhooks(self.deployment)
         checks.check_jobs(self.deployment)

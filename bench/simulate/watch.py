@@ -1,15 +1,18 @@
 """What must hold at every write, checked as the write happens."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from bench.simulate.loop import VirtualClock
+from bench.simulate.pauses import Pauses
 from bench.simulate.streams import Change
 from bench.simulate.violations import Violation
 from gpupool.ids import unit_id
-from gpupool.jobs.model import Job
+from gpupool.jobs.model import Job, JobStatus
 from gpupool.ledger.model import Balance, EntryKind, Transfer
+from gpupool.units.decide import CLAIMED
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.workflow import decide
 from gpupool.world import World
@@ -33,6 +36,9 @@ class Watch:
         self.taken_back: Counter[str] = Counter()
         # How many units of a job may be released at a time; None where rounds may overlap and each counts for itself.
         self.window: int | None = None
+        self.pauses = Pauses()
+        # How many bells were asked for.
+        self.rung = 0
         self._most_running: dict[tuple[str, str], int] = {}
         self._clock = clock
         self._held: dict[str, int] = {}
@@ -73,13 +79,19 @@ class Watch:
             self.live_jobs.discard(after.id)
         if before is not None and not before.is_live:
             self._expect(after.status is before.status, "a job ends once", (before.status, after.status))
+        if self.window is not None and after.status is not JobStatus.PLANNING:
+            self._expect(after != before, "no write of a job is in vain", after.id)
         self._expect(after.units_completed <= after.units_total or not after.units_total, "a job counts its units once", after)
 
     def _unit_written(self, before: Unit | None, after: Unit) -> None:
+        was = before and (before.status, before.rung_at)
+        self.rung += after.status is UnitStatus.QUEUED and was != (after.status, after.rung_at)
         if before is None:
             return
         if self.window is not None:
             self._check_release(before, after, self.window)
+            self._expect(replace(after, version=before.version) != before, "no write of a unit is in vain", after.id)
+        self.pauses.written(before, after)
         if before.is_final:
             ends = [(each.status, each.credits, each.failure) for each in (before, after)]
             self._expect(ends[0] == ends[1], "a unit ends once", (after.id, ends))
@@ -97,6 +109,10 @@ class Watch:
             )
         if after.attempt > before.attempt:
             self._check_begun(after)
+        else:
+            beaten = after.status is UnitStatus.RUNNING and after.lease != before.lease
+            again = beaten and after.progress_stage == CLAIMED
+            self._expect(not again, "only a claim says that a unit was claimed", after.id)
 
     def _check_begun(self, unit: Unit) -> None:
         told = (unit.metrics, unit.progress_fraction)
@@ -106,6 +122,9 @@ class Watch:
         self._expect(all(each is UnitStatus.COMPLETED for each in needs), "needs come first", (unit.id, needs))
         whose = (unit.node_name, unit.started_at)
         self._expect(None not in whose, "an attempt says who began it and when", (unit.id, whose))
+        if unit.lease is not None and unit.started_at is not None:
+            pauses = self.pauses.may_last(replace(unit, lease=None), unit.lease.node_id, at=unit.started_at + _CLOCKS_DIFFER)
+            self._expect(not pauses, "whoever failed a unit lets others have it first", (unit.id, unit.lease.node_id))
 
     def _check_release(self, before: Unit, after: Unit, window: int) -> None:
         """A unit that no completed one opens by itself is queued by a round alone, which has counted those before it."""

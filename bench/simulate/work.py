@@ -1,6 +1,7 @@
 """What a machine does with a bell: claims, works, beats, reports; or crashes, stalls, lies and repeats itself."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any
@@ -13,15 +14,20 @@ from bench.simulate.loop import Loop
 from bench.simulate.machines import LEAVES_A_MODEL, MEASURED, lease_of, model_file
 from bench.simulate.violations import expect, expect_equal
 from gpupool.dispatch.memory import Received
+from gpupool.ids import unit_id
+from gpupool.units import inputs
+from gpupool.units.decide import CLAIMED
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.failures import FailureCode
-from gpupool.wire.units import CompleteRequest, Doorway, OutputFile, UnitGrant, UnitVerdict
+from gpupool.wire.units import CompleteRequest, Doorway, HeartbeatResponse, LogChunk, OutputFile, UnitGrant, UnitVerdict
 
+_CLOCKS_DIFFER = timedelta(seconds=2)
+_LOG = LogChunk(seq=0, size_bytes=7, sha256="0" * 64)
 _BEAT_SECONDS = 15.0
 _LEASE_SECONDS = 60.0
 _CLAIM_TRIES, _REPORT_TRIES = 3, 8
 _SAYABLE = sorted(set(FailureCode) - {FailureCode.PLANNING_FAILED, FailureCode.DISPATCH_FAILED, FailureCode.LEASE_EXPIRED})
-_LIES = ("no output", "another output", "token", "attempt", "machine", "runtime", "unit", "doorway", "beat")
+_LIES = ("no output", "another output", "token", "attempt", "machine", "runtime", "unit", "doorway", "beat", "stage")
 
 
 @dataclass(eq=False)
@@ -71,6 +77,8 @@ class Work:
         elif answer.value is None:
             if self._deployment.watch.window is not None and answer.refused in ("UNIT_GONE", "UNIT_LEASED"):
                 self._check_needless(bell)
+            if answer.refused == "UNIT_NOT_SUITABLE":
+                self._check_unsuitable(home, bell)
             self._free(home)
         else:
             expect_equal(answer.value.unit_id, bell.bell.unit_id, "a claim grants what was asked for")
@@ -84,6 +92,16 @@ class Work:
         excused = unit.status is UnitStatus.CANCELLED or unit.rung_at is not None
         expect(excused, "a bell is heard until somebody answers it", (unit.id, unit.status))
 
+    def _check_unsuitable(self, home: Home, bell: Received) -> None:
+        """Only for want of room, for needs that it cannot read, or after it failed the unit is a machine sent away."""
+        unit = self._deployment.world.units[bell.bell.job_id][bell.bell.unit_id]
+        worker, work = home.machine.worker, unit.work
+        small = work.required_disk_mb > worker.disk_free_mb or work.required_vram_mb > worker.vram_mb
+        wide = not home.machine.pages and len(unit.needs) > inputs.NEEDS_PER_PAGE
+        at = self._loop.clock.moment - _CLOCKS_DIFFER
+        paused = self._deployment.watch.pauses.may_last(unit, worker.node_id, at=at)
+        expect(small or wide or paused, "a machine that can do the work may have it", (unit.id, home.number))
+
     def _check_place(self, home: Home, grant: UnitGrant) -> None:
         """Sensitive work stays in the pools that it may run in, whatever a machine asks for."""
         unit = self._unit(grant)
@@ -92,9 +110,11 @@ class Work:
         expect(url in worker.queue_urls, "a unit runs in its own pool and class", (grant.unit_id, url))
         needed, there = unit.work.required_disk_mb, worker.disk_free_mb
         expect(needed <= there, "a unit runs where it fits", (grant.unit_id, needed, there))
+        expect(home.machine.pages or grant.more_needs is None, "who reads no further pages gets no such unit", grant.unit_id)
 
     def _begin(self, attempt: Attempt) -> None:
         self._grants.append(attempt.grant)
+        self._fetch(attempt)
         long = self._random.random() < 0.1
         attempt.runtime = self._random.uniform(40, 400) if long else self._random.expovariate(1 / self._quick)
         if self._faults.happens("crash_silently"):
@@ -107,6 +127,14 @@ class Work:
         else:
             self._beat_later(attempt)
         self._loop.after(attempt.runtime, "report", attempt.grant.unit_id, partial(self._report, attempt))
+
+    def _fetch(self, attempt: Attempt) -> None:
+        """The machine reads what the unit needs: all of it, each once."""
+        answer = self._calls.make(partial(attempt.home.machine.needs, attempt.grant))
+        if answer.value is not None:
+            unit = self._unit(attempt.grant)
+            wanted = [unit_id(unit.job_id, index) for index in unit.needs]
+            expect_equal(answer.value, wanted, f"{unit.id} is handed what it needs")
 
     def _crash(self, attempt: Attempt) -> None:
         """The power goes: nothing is said, and everything in hand is forgotten."""
@@ -128,21 +156,37 @@ class Work:
     def _beat(self, attempt: Attempt, ends_at: float) -> None:
         if attempt.over:
             return
-        unit_id = attempt.grant.unit_id
         before = self._status(attempt.grant)
-        answer = self._calls.make(partial(attempt.home.machine.heartbeat, attempt.grant, fraction=0.5, beats=1.0))
-        if answer.value is not None:
-            wait = answer.value.heartbeat_seconds
-            expect(wait <= _BEAT_SECONDS, "no machine is to be silent for longer than it may be", (unit_id, wait))
-        if answer.value is not None and answer.value.units[0].verdict is not UnitVerdict.CONTINUE:
-            told = answer.value.units[0].verdict is UnitVerdict.CANCEL
-            expect(told or before is not UnitStatus.CANCELLED, "who holds a cancelled unit is told so", unit_id)
-            expect(not told or self._status(attempt.grant) is UnitStatus.CANCELLED, "only what was cancelled is", unit_id)
+        log = self._random.choice((None, _LOG))
+        answer = self._calls.make(partial(attempt.home.machine.heartbeat, attempt.grant, fraction=0.5, log=log, beats=1.0))
+        if answer.value is not None and not self._is_to_go_on(attempt, before, answer.value, log):
             self._finish(attempt)
             return
         wait = _BEAT_SECONDS * attempt.home.pace
         if self._loop.now + wait < ends_at:
             self._loop.after(wait, "beat", attempt.grant.unit_id, partial(self._beat, attempt, ends_at))
+
+    def _is_to_go_on(self, attempt: Attempt, before: UnitStatus, answer: HeartbeatResponse, log: LogChunk | None) -> bool:
+        """Whether the attempt is still wanted, and that the answer has what it should have."""
+        unit_id, told = attempt.grant.unit_id, answer.units[0]
+        wait = answer.heartbeat_seconds
+        expect(wait <= _BEAT_SECONDS, "no machine is to be silent for longer than it may be", (unit_id, wait))
+        if told.verdict is UnitVerdict.CONTINUE:
+            expect((told.log_upload is None) == (log is None), "a piece of log has its place, once it is asked for", unit_id)
+            self._check_told(attempt)
+            return True
+        cancelled = told.verdict is UnitVerdict.CANCEL
+        expect(cancelled or before is not UnitStatus.CANCELLED, "who holds a cancelled unit is told so", unit_id)
+        expect(not cancelled or self._status(attempt.grant) is UnitStatus.CANCELLED, "only what was cancelled is", unit_id)
+        return False
+
+    def _check_told(self, attempt: Attempt) -> None:
+        """Where only work fails, nobody writes between a heartbeat and a look at the row."""
+        if self._deployment.watch.window is None:
+            return
+        unit = self._unit(attempt.grant)
+        told = (unit.progress_fraction, unit.progress_stage, unit.metrics)
+        expect_equal(told, (0.5, "running", {"beats": 1.0}), f"{unit.id} says what its machine told")
 
     def _unit(self, grant: UnitGrant) -> Unit:
         return self._deployment.world.units[grant.job_id][grant.unit_id]
@@ -223,6 +267,8 @@ class Work:
                 self._grants.append(answer.value)
         elif what == "beat":
             self._calls.make(partial(machine.heartbeat, self._random.choice(self._grants)))
+        elif what == "stage":
+            self._calls.make(partial(machine.heartbeat, grant, stage=CLAIMED))
         elif what == "machine":
             other_home = self._random.choice(self._fleet.homes)
             self._refused(attempt, partial(other_home.machine.complete, grant), unless=other_home is attempt.home)

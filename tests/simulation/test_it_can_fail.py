@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,14 +14,18 @@ from gpupool.jobs.memory import MemoryJobStore
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.ledger.memory import MemoryLedgerStore
 from gpupool.transitions.memory import MemoryTransitions
-from gpupool.units import claims, decide
+from gpupool.units import claims, decide, heartbeats
 from gpupool.units.bells import Bells
 from gpupool.units.cadence import Cadence
+from gpupool.units.claims import Claims
 from gpupool.units.decide import Refusal, Standing
+from gpupool.units.inputs import Inputs
 from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Unit
+from gpupool.units.signing import Signing
 from gpupool.webhooks.fan_out import FanOut
 from gpupool.workflow import tending
+from gpupool.workflow.outbox import Outbox
 from gpupool.workflow.settle import Settlement
 
 SEEDS = 24
@@ -119,6 +124,64 @@ def reports_are_not_recognised(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decide, "standing", forget)
 
 
+def who_failed_a_unit_may_have_it_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "_is_paused", lambda *_args, **_named: False)
+
+
+def who_has_failed_once_is_sent_away(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "_PAUSE", timedelta(hours=1))
+
+
+def a_node_may_say_that_it_was_claimed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(heartbeats, "said_by_node", lambda progress: progress)
+
+
+def further_pages_are_not_mentioned(patch: pytest.MonkeyPatch) -> None:
+    page = Inputs.page
+    patch.setattr(
+        Inputs, "page", lambda self, *args, **named: page(self, *args, **named).model_copy(update={"more_needs": None})
+    )
+
+
+def pages_are_given_to_who_reads_none(patch: pytest.MonkeyPatch) -> None:
+    claim = Claims.claim
+    patch.setattr(Claims, "claim", lambda self, *args, **_: claim(self, *args))
+
+
+def logs_have_no_place(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Signing, "log_chunk", lambda *_: None)
+
+
+def tokens_are_parked_twice(patch: pytest.MonkeyPatch) -> None:
+    park = MemoryJobStore.park
+
+    def twice(self: MemoryJobStore, *args: Any, **named: Any) -> Job | None:
+        park(self, *args, **named)
+        return park(self, *args, **named)
+
+    patch.setattr(MemoryJobStore, "park", twice)
+
+
+def bells_are_rung_twice(patch: pytest.MonkeyPatch) -> None:
+    ring = Outbox._ring
+
+    def twice(self: Outbox, unit: Unit) -> None:
+        ring(self, unit)
+        ring(self, unit)
+
+    patch.setattr(Outbox, "_ring", twice)
+
+
+def a_failed_attempt_fails_the_job(patch: pytest.MonkeyPatch) -> None:
+    def every_failure(self: Outbox, before: Unit | None, after: Unit) -> None:
+        move(self, before, after)
+        if after.failure is not None:
+            self._jobs.note_failure(after.job_id, after.failure)
+
+    move = Outbox._move_unit
+    patch.setattr(Outbox, "_move_unit", every_failure)
+
+
 BREAKS: dict[Break, str] = {
     debits_are_not_remembered: "a transfer is posted once|functions fail only where a fault was injected",
     a_lease_keeps_nobody_out: "one valid lease per unit",
@@ -136,6 +199,15 @@ BREAKS: dict[Break, str] = {
     what_broke_is_found_at_the_next_round: "a job ends with its last unit",
     answered_bells_ring_on: "a bell is heard until somebody answers it",
     reports_are_not_recognised: "a report that was heard may be repeated",
+    who_failed_a_unit_may_have_it_at_once: "whoever failed a unit lets others have it first",
+    who_has_failed_once_is_sent_away: "a machine that can do the work may have it",
+    a_node_may_say_that_it_was_claimed: "only a claim says",
+    further_pages_are_not_mentioned: "is handed what it needs",
+    pages_are_given_to_who_reads_none: "who reads no further pages gets no such unit",
+    logs_have_no_place: "a piece of log has its place",
+    tokens_are_parked_twice: "no write of a job is in vain",
+    bells_are_rung_twice: "a bell is rung once|a bell is heard until somebody answers it",
+    a_failed_attempt_fails_the_job: "a job fails for a unit's reason, or for ours|failed for the reason of the unit",
 }
 
 

@@ -100,7 +100,8 @@ class Tending:
     def _after(self, job: Job, done: Round, steps: int) -> Step:
         if job.window is not None or done.held:
             window = window_after(done, job.window, released=self._released, now=self._clock.now())
-            self._jobs.note_window(job.id, window)
+            if window != job.window:
+                self._jobs.note_window(job.id, window)
         if done.fan_outs and not done.held:
             self._jobs.fanned_out(job.id, done.fan_outs)
         fresh = self._jobs.get(job.id)

@@ -1,0 +1,22 @@
+"""Where nothing goes wrong but the work itself, nothing is done twice: every call is paid for."""
+
+from collections import Counter
+
+from bench.simulate.violations import expect
+from gpupool.jobs.model import JobStatus
+from gpupool.units.model import UnitStatus
+from gpupool.world import World
+
+
+def check_thrift(world: World, calls: Counter[str], *, rung: int, buried: int) -> None:
+    """``calls`` of the functions to their ports. ``rung``: how many bells rows asked for. ``buried``: how many became dead
+    letters, which may ring again."""
+    expect(rung <= calls["queue.ring"] <= rung + buried, "a bell is rung once", (calls["queue.ring"], rung, buried))
+    # Whoever ends a job before its last unit may find that a debit is on its way, and posts it again.
+    units = [
+        unit
+        for job in world.jobs.values()
+        for unit in world.units.get(job.id, {}).values()
+        if unit.status is UnitStatus.COMPLETED or job.status is not JobStatus.COMPLETED
+    ]
+    expect(calls["transitions.settle"] <= len(units), "a debit is posted once", (calls["transitions.settle"], len(units)))
