@@ -16,6 +16,7 @@ from gpupool.jobs.submit import SubmitJob, Submitted
 from gpupool.ledger.model import grant
 
 _PACKAGES = 3
+_VRAM = (*(0,) * 6, 8_000, 12_000, 24_000, 60_000)
 
 
 @dataclass
@@ -127,7 +128,7 @@ class Customers:
             name="job",
             dataset_id="dataset-1",
             training_package_id=random.choice(customer.packages),
-            required_vram_mb=random.choice((0, 0, 0, 8_000, 24_000)),
+            required_vram_mb=random.choice(_VRAM),
             required_disk_mb=100,
             max_runtime_seconds=random.choice((60, 600, 7_200)),
             sensitivity=random.choice((Sensitivity.PUBLIC, Sensitivity.PUBLIC, Sensitivity.LOW_SENSITIVE)),

@@ -12,6 +12,7 @@ from bench.simulate.faults import Faults
 from bench.simulate.filters import passes, what_follows
 from bench.simulate.loop import START, Loop
 from bench.simulate.postman import Postman
+from bench.simulate.recovering import Recovering
 from bench.simulate.streams import Change, Partitions, Rows
 from bench.simulate.watch import Watch
 from gpupool import bootstrap
@@ -26,13 +27,15 @@ _WINDOWS = (1, 2, 5, 300)
 
 
 class Deployment:
-    """``queue`` and ``objects`` are what machines reach without us. ``buried``: how many bells became dead letters."""
+    """``queue`` and ``objects`` are what machines reach without us. ``buried``: how many bells became dead letters.
+    ``lost``: rows of which a record was given up."""
 
     def __init__(self, random: Random, loop: Loop, faults: Faults) -> None:
         self._random, self._loop, self._faults = random, loop, faults
         self.watch = Watch(loop.clock)
         self.records: dict[str, deque[Act]] = {}
         self.buried = 0
+        self.lost: set[str] = set()
         self.world = self.watch.world
         self.world.jobs = Rows(self._written)
         self.world.units = Partitions(self._written)
@@ -54,6 +57,7 @@ class Deployment:
         self._fan_out = bootstrap.build_fan_out(ports)
         self._dead_letters = bootstrap.build_dead_letters(ports)
         self.executor.workflow = bootstrap.build_workflow(ports)
+        self.recovering = Recovering(loop, faults, bootstrap.build_recovery(ports))
         self.postman.build(ports)
         self.ports = ports
 
@@ -66,7 +70,8 @@ class Deployment:
         """Hands the dead letters of a queue to their function."""
         for bell in self.queue.take_dead_letters(url):
             self.buried += 1
-            self._loop.after(self._random.uniform(1, 30), "dead letter", bell.unit_id, partial(self._dead_letter, bell))
+            self.queue.buried[url] += 1
+            self._loop.after(self._random.uniform(1, 30), "dead letter", bell.unit_id, partial(self._dead_letter, url, bell))
 
     def _replace(self, ports: MemoryPorts) -> None:
         replaced: dict[str, object] = {
@@ -122,7 +127,12 @@ class Deployment:
         """The next record of a row. One that fails is tried again before any later one of its row."""
         waiting = self.records[row]
         act = waiting[0]
-        done, _ = self._faults.run(act)
+        if self._faults.happens("record_lost"):
+            self._loop.note("  record given up", row)
+            self.lost.add(row)
+            done = True
+        else:
+            done, _ = self._faults.run(act)
         if not done:
             self._loop.after(self._random.uniform(0.2, 4), "record again", row, partial(self._deliver, row))
             return
@@ -135,10 +145,13 @@ class Deployment:
         else:
             del self.records[row]
 
-    def _dead_letter(self, bell: Doorbell) -> None:
+    def _dead_letter(self, url: str, bell: Doorbell) -> None:
         done, _ = self._faults.run(partial(self._dead_letters.handle, bell))
-        if not done:
-            self._loop.after(self._random.uniform(10, 60), "dead letter again", bell.unit_id, partial(self._dead_letter, bell))
+        if done:
+            self.queue.buried[url] -= 1
+            return
+        again = partial(self._dead_letter, url, bell)
+        self._loop.after(self._random.uniform(10, 60), "dead letter again", bell.unit_id, again)
 
 
 Act = Callable[[], Any]

@@ -1,5 +1,6 @@
 """The job queues as machines hear them: messages that come late or twice, and whoever waits for one told when it is seen."""
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -18,6 +19,11 @@ class Doorbells(MemoryQueue):
         super().__init__(urls=urls, clock=loop.clock)
         self._random, self._loop, self._faults = random, loop, faults
         self.heard: Callable[[str], None] = lambda _url: None
+        # Dead letters on their way to their function, by queue.
+        self.buried: Counter[str] = Counter()
+
+    def waiting(self, queue_url: str) -> int:
+        return super().waiting(queue_url) + self.buried[queue_url]
 
     def ring(self, queue_url: str, bell: Doorbell, *, group: str) -> None:
         if self._faults.happens("bell_again"):

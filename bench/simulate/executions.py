@@ -1,6 +1,7 @@
 """The state machine as infra/ defines it, step by step."""
 
 from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 
 from gpupool.workflow.executions import execution_name
@@ -40,6 +41,9 @@ class Execution:
         self.tokens: list[str] = []
         self.state = START
         self.outcome = Outcome.ADVANCE
+        self.ended_at: datetime | None = None
+        # How many went well.
+        self.steps = 0
         self.workflow = workflow
 
     @property

@@ -6,12 +6,16 @@ from random import Random
 from bench.simulate.executions import At, Execution
 from bench.simulate.faults import Faults
 from bench.simulate.loop import Loop
-from gpupool.workflow.model import Outcome
+from bench.simulate.violations import expect
+from gpupool.workflow import tending
+from gpupool.workflow.model import Outcome, Run
 from gpupool.workflow.service import TrainingWorkflow
 
 _WAKE_AFTER, _LOOK_AFTER = 900.0, 60.0
 # As the state machine says: further tries of a step that failed. Closing is tried until it is done.
 _TRIES = 3
+# Steps that end a job, or plan it, count for little.
+_BESIDE = 2
 
 
 class Executor:
@@ -38,6 +42,10 @@ class Executor:
             delay = self._random.uniform(0.01, 0.3)
             self._loop.after(delay, "answer", f"{task_token} {outcome}", partial(self._answer, task_token, outcome))
 
+    def look(self, name: str) -> Run | None:
+        execution = self.all.get(name)
+        return None if execution is None else Run(execution.ended_at)
+
     def _answer(self, token: str, outcome: Outcome) -> None:
         execution = self.all[token.rpartition("/")[0]]
         execution.answer(token, outcome)
@@ -54,6 +62,7 @@ class Executor:
             return
         if self._faults.happens("stopped"):
             execution.stop()
+            execution.ended_at = self._loop.clock.moment
             self.running.discard(execution.name)
             self._loop.after(self._random.uniform(0.5, 30), "stopped", execution.name, partial(self._abandon, execution))
             return
@@ -61,6 +70,7 @@ class Executor:
         done, _ = self._faults.run(execution.step)
         if done:
             self._tries[execution.name] = 0
+            execution.steps += 1
         else:
             self._failed(execution, step)
         if self._faults.happens("step_again"):
@@ -84,10 +94,13 @@ class Executor:
 
     def _follow(self, execution: Execution) -> None:
         if execution.at is At.WAITING:
+            most = tending.MOST_STEPS + _BESIDE
+            expect(execution.steps <= most, "an execution hands over before its history is full", (execution.name, most))
             token = execution.tokens[-1]
             seconds = _LOOK_AFTER if execution.state.outcome is Outcome.WATCH else _WAKE_AFTER
             self._loop.after(seconds, "wait over", token, partial(self._time_out, execution, token))
         elif execution.at is At.ENDED:
+            execution.ended_at = self._loop.clock.moment
             self.running.discard(execution.name)
         else:
             self._soon(execution, 2.0 ** min(self._tries.get(execution.name, 0), 6) - 0.9)

@@ -48,6 +48,7 @@ class Rates:
     # of stream records
     record_again: float = 0.0
     record_slow: float = 0.0
+    record_lost: float = 0.0
     # of answers to executions, and of steps
     wake_lost: float = 0.0
     step_again: float = 0.0
@@ -79,6 +80,7 @@ _MOST = Rates(
     crowding=0.6,
     record_again=0.15,
     record_slow=0.15,
+    record_lost=0.02,
     wake_lost=0.2,
     step_again=0.1,
     stopped=0.01,

@@ -96,10 +96,14 @@ class Machine:
 
     def upload(self, grant: UnitGrant, body: bytes, *, name: str = "model.tar.gz") -> OutputFile:
         file = model_file(body, name=name)
-        request = OutputsRequest(lease=lease_of(grant), files=[file])
-        signed = self._leases.outputs(self.worker, grant.unit_id, request).uploads[name]
-        self._objects.put(signed.url.removeprefix("memory://").partition("?")[0], body)
+        self._objects.put(self.place_of(grant, file), body)
         return file
+
+    def place_of(self, grant: UnitGrant, file: OutputFile) -> str:
+        """The key that a presigned upload of the file writes to."""
+        request = OutputsRequest(lease=lease_of(grant), files=[file])
+        signed = self._leases.outputs(self.worker, grant.unit_id, request).uploads[file.name]
+        return signed.url.removeprefix("memory://").partition("?")[0]
 
     def needs(self, grant: UnitGrant) -> list[str]:
         """Ids of all that the unit needs, read page after page as an agent does."""

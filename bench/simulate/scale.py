@@ -17,7 +17,7 @@ _BOUNDS: tuple[tuple[tuple[Any, ...], str, tuple[int, ...]], ...] = (
     ((edges,), "_STRETCH", (2, 5, 128)),
     ((claims, inputs), "NEEDS_PER_PAGE", (1, 3, 50)),
     # More than a job has pages, or no execution of it would ever get to wait.
-    ((tending,), "MOST_STEPS", (80, 1_000)),
+    ((tending,), "MOST_STEPS", (30, 80, 1_000)),
 )
 
 

@@ -32,7 +32,8 @@ _JOBS_END_WITHIN = 3 * _HOUR
 _DESERTED = 0.03
 _PATIENCE = 27 * _HOUR
 _WEBHOOKS_END_WITHIN = 5 * 24 * _HOUR
-_LATE = 1_000.0
+# In which what comes late has come, and recovery has looked at every job.
+_LATE = 2_400.0
 # In one world of so many only work itself fails: there, nothing may wait for what repairs forgotten work.
 _CALM_EVERY = 6
 
@@ -120,8 +121,10 @@ class Simulation:
         window = self.deployment.ports.settings.release_window
         if calm:
             self.deployment.watch.window = window
+            self.deployment.recovering.is_idle = True
         self.customers.begin()
         self.fleet.begin()
+        self.deployment.recovering.begin()
         self._pass(_TROUBLE, unless=lambda: self.customers.done)
         self._pass(self._random.uniform(200, 1_500))
         deserted = self._random.random() < _DESERTED
@@ -134,7 +137,7 @@ class Simulation:
             if calm:
                 watch = self.deployment.watch
                 check_promptness(self.deployment.world, failed=watch.failed, window=window)
-                check_thrift(self.deployment.world, self.faults.calls, rung=watch.rung, buried=self.deployment.buried)
+                check_thrift(self.deployment.world, self.faults.calls, rung=watch.rung.total(), buried=self.deployment.buried)
         self._until(lambda: not self.deployment.postman.pending, within=_WEBHOOKS_END_WITHIN, promise="every delivery ends")
         checks.check_webhooks(self.deployment)
         checks.check_jobs(self.deployment)

@@ -12,7 +12,7 @@ _BAD = {"job.failed", "unit.failed", "unit.retried"}
 
 
 def check_story(job: Job, units: Iterable[Unit], events: Iterable[Event]) -> None:
-    """Of a job that has ended and whose records were all delivered."""
+    """Of a job that has ended. ``units``: those of whose records none was given up; recovery tells a job's own life alone."""
     told = list(events)
     expect(len({event.id for event in told}) == len(told), f"{job.id} tells nothing twice", told)
     expect(all(event.data["failure"]["code"] for event in told if event.type in _BAD), f"{job.id} tells causes", told)

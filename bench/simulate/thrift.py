@@ -5,6 +5,7 @@ from collections import Counter
 from bench.simulate.violations import expect
 from gpupool.jobs.model import JobStatus
 from gpupool.units.model import UnitStatus
+from gpupool.workflow.decide import fans_out
 from gpupool.world import World
 
 
@@ -12,6 +13,10 @@ def check_thrift(world: World, calls: Counter[str], *, rung: int, buried: int) -
     """``calls`` of the functions to their ports. ``rung``: how many bells rows asked for. ``buried``: how many became dead
     letters, which may ring again."""
     expect(rung <= calls["queue.ring"] <= rung + buried, "a bell is rung once", (calls["queue.ring"], rung, buried))
+    wide = [unit for rows in world.units.values() for unit in rows.values() if fans_out(unit)]
+    expect(
+        calls["jobs.note_fan_out"] <= len(wide), "only a fan-out is left to a round", (calls["jobs.note_fan_out"], len(wide))
+    )
     # Whoever ends a job before its last unit may find that a debit is on its way, and posts it again.
     units = [
         unit

@@ -37,8 +37,8 @@ class Watch:
         # How many units of a job may be released at a time; None where rounds may overlap and each counts for itself.
         self.window: int | None = None
         self.pauses = Pauses()
-        # How many bells were asked for.
-        self.rung = 0
+        # How many bells rows asked for, by unit.
+        self.rung: Counter[str] = Counter()
         self._most_running: dict[tuple[str, str], int] = {}
         self._clock = clock
         self._held: dict[str, int] = {}
@@ -85,7 +85,7 @@ class Watch:
 
     def _unit_written(self, before: Unit | None, after: Unit) -> None:
         was = before and (before.status, before.rung_at)
-        self.rung += after.status is UnitStatus.QUEUED and was != (after.status, after.rung_at)
+        self.rung[after.id] += after.status is UnitStatus.QUEUED and was != (after.status, after.rung_at)
         if before is None:
             return
         if self.window is not None:

@@ -1,5 +1,6 @@
 """What a machine does with a bell: claims, works, beats, reports; or crashes, stalls, lies and repeats itself."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -46,6 +47,7 @@ class Work:
         self._random, self._loop, self._faults, self._deployment, self._fleet = random, loop, faults, deployment, fleet
         self._calls = Calls(loop, faults)
         self._grants: list[UnitGrant] = []
+        self._needless: Counter[str] = Counter()
         self._quick = random.choice((0.5, 5.0, 20.0))
         fleet.answer = self.answer
 
@@ -91,6 +93,10 @@ class Work:
         unit = self._deployment.world.units[bell.bell.job_id][bell.bell.unit_id]
         excused = unit.status is UnitStatus.CANCELLED or unit.rung_at is not None
         expect(excused, "a bell is heard until somebody answers it", (unit.id, unit.status))
+        if unit.is_final and not self._deployment.buried:
+            self._needless[unit.id] += 1
+            rung = self._deployment.watch.rung[unit.id]
+            expect(self._needless[unit.id] <= rung, "nobody hears again of a unit that needs nobody", (unit.id, rung))
 
     def _check_unsuitable(self, home: Home, bell: Received) -> None:
         """Only for want of room, for needs that it cannot read, or after it failed the unit is a machine sent away."""
@@ -205,7 +211,17 @@ class Work:
             home = attempt.home
             home.slots = 0
             self._loop.after(self._random.uniform(30, 600), "back", f"home {home.number}", partial(self._undrain, home))
+        if code is None and attempt.grant.role in LEAVES_A_MODEL:
+            self._upload(attempt)
         self._say(attempt, code, 1)
+
+    def _upload(self, attempt: Attempt) -> None:
+        """What a machine leaves comes to lie in its attempt's own place."""
+        grant = attempt.grant
+        answer = self._calls.make(partial(attempt.home.machine.place_of, grant, model_file(b"a model")))
+        if answer.value is not None:
+            wanted = f"jobs/{grant.job_id}/{grant.unit_id}/{grant.attempt}/model.tar.gz"
+            expect_equal(answer.value, wanted, "an attempt uploads to its own place")
 
     def _undrain(self, home: Home) -> None:
         home.slots = 1

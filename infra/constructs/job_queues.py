@@ -114,8 +114,10 @@ class JobQueues(Construct):
         self._let(["sqs:ChangeMessageVisibility", "sqs:DeleteMessage"], functions)
 
     def let_count(self, *functions: RoomFunction) -> None:
-        """How many messages a queue holds."""
+        """How many messages a queue holds, and how many are its dead letters."""
         self._let(["sqs:GetQueueAttributes"], functions)
+        for function in functions:
+            function.allow(["sqs:GetQueueAttributes"], on=[queue.queue_arn for queue in self.dead_letters])
 
     def _let(self, actions: list[str], functions: Iterable[RoomFunction]) -> None:
         for function in functions:

@@ -1,5 +1,6 @@
 """The queue's two implementations answer alike, as far as the port shows it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from gpupool.wire.units import Doorway
 from gpupool.wire.vocabulary import CapabilityClass
 from tests.contract.both import Cloud
 
+MOST_RECEIVES = 4
 BELL = Doorbell(job_id="job", unit_id="job.00001", attempt=0)
 
 
@@ -32,7 +34,7 @@ class Street:
 
 def _memory() -> Street:
     url = "https://sqs.us-east-1.amazonaws.com/123456789012/gpupool-public-cpu"
-    queue = MemoryQueue(urls=QueueUrls({"public-cpu": url}), clock=FixedClock())
+    queue = MemoryQueue(urls=QueueUrls({"public-cpu": url}), clock=FixedClock(), max_receives=MOST_RECEIVES)
 
     def receive() -> tuple[Doorbell, Doorway] | None:
         received = queue.receive(url)
@@ -42,7 +44,11 @@ def _memory() -> Street:
 
 
 def _sqs(client: Any, name: str) -> Street:
-    url = client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
+    dead_letters = client.create_queue(QueueName=f"{name}-dlq")["QueueUrl"]
+    arn = client.get_queue_attributes(QueueUrl=dead_letters, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MOST_RECEIVES})
+    attributes = {"VisibilityTimeout": "30", "RedrivePolicy": policy}
+    url = client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
 
     def receive() -> tuple[Doorbell, Doorway] | None:
         messages = client.receive_message(QueueUrl=url).get("Messages", [])
@@ -146,5 +152,19 @@ def test_a_queue_counts_what_waits_and_what_is_hidden(street: Street) -> None:
     assert street.queue.waiting(street.url) == 2
 
     street.queue.silence(doorway)
+
+    assert street.queue.waiting(street.url) == 1
+
+
+def test_a_dead_letter_counts_as_long_as_nobody_has_seen_to_it(street: Street) -> None:
+    doorway = rung(street)
+    for _ in range(MOST_RECEIVES - 1):
+        assert street.queue.hide(doorway, seconds=0)
+        received = street.receive()
+        assert received is not None
+        doorway = received[1]
+    assert street.queue.hide(doorway, seconds=0)
+
+    assert street.receive() is None
 
     assert street.queue.waiting(street.url) == 1

@@ -156,7 +156,7 @@ def test_a_completed_unit_is_debited_and_counted_once(stores: Stores) -> None:
     assert answers == [True, False, False, True]
     counted = stores.jobs.get(job.id)
     assert counted is not None
-    assert (counted.units_completed, counted.credits_spent) == (2, 8)
+    assert (counted.units_completed, counted.credits_spent, counted.progressed_at) == (2, 8, LATER)
     balance = stores.ledger.balance(CUSTOMER_ID)
     assert (balance.held, balance.spent) == (30 - 8, 8)
 

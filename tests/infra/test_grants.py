@@ -171,6 +171,7 @@ EXPECTED: dict[str, Grants] = {
         MACHINE: {"states:StartExecution", "states:SendTaskSuccess"},
         EXECUTIONS: {"states:DescribeExecution"},
         **_on_job_queues("sqs:GetQueueAttributes"),
+        **{f"Queue:gpupool-{name}-dlq": {"sqs:GetQueueAttributes"} for name in NAMES},
     },
     "on_dead_letter": {
         "*": TRACE,

@@ -207,7 +207,7 @@ BREAKS: dict[Break, str] = {
     logs_have_no_place: "a piece of log has its place",
     tokens_are_parked_twice: "no write of a job is in vain",
     bells_are_rung_twice: "a bell is rung once|a bell is heard until somebody answers it",
-    a_failed_attempt_fails_the_job: "a job fails for a unit's reason, or for ours|failed for the reason of the unit",
+    a_failed_attempt_fails_the_job: "fails for a unit's reason, or for ours|failed for the reason of the unit",
 }
 
 

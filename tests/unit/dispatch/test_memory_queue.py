@@ -64,6 +64,7 @@ def test_a_message_received_too_often_becomes_a_dead_letter() -> None:
         clock.advance(30)
 
     assert queue.receive(URL) is None
-    assert queue.waiting(URL) == 0
+    assert queue.waiting(URL) == 1
     assert queue.take_dead_letters(URL) == [BELL]
+    assert queue.waiting(URL) == 0
     assert queue.take_dead_letters(URL) == []

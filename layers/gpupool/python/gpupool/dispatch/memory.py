@@ -197,7 +197,8 @@ class MemoryQueue:
 
     def waiting(self, queue_url: str) -> int:
         with self._lock:
-            return self._of(queue_url).count
+            queue = self._of(queue_url)
+            return queue.count + len(queue.dead)
 
     def next_visible_at(self, queue_url: str) -> datetime | None:
         """From when on a message is visible, as things stand; None when there is none."""

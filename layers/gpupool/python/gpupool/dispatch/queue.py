@@ -32,4 +32,4 @@ class Queue(Protocol):
         """Deletes the message."""
 
     def waiting(self, queue_url: str) -> int:
-        """Messages in the queue, hidden ones included; may lag by a minute."""
+        """Messages in the queue, hidden ones included, and dead letters that nobody has seen to yet; may lag by a minute."""

@@ -1,8 +1,9 @@
 """Doorbells on SQS standard queues."""
 
+import json
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from gpupool.dispatch.model import QueueUrls, check_doorway
 from gpupool.dynamo import error_code
@@ -58,8 +59,20 @@ class SqsQueue:
         _taken(lambda: self._client.delete_message(QueueUrl=doorway.queue_url, ReceiptHandle=doorway.receipt_handle))
 
     def waiting(self, queue_url: str) -> int:
-        found = self._client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=_WAITING)["Attributes"]
-        return sum(int(found[name]) for name in _WAITING)
+        attributes = self._client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=[*_WAITING, "RedrivePolicy"])
+        found = attributes["Attributes"]
+        return _held(found) + self._dead_letters(queue_url, found.get("RedrivePolicy"))
+
+    def _dead_letters(self, queue_url: str, redrive_policy: str | None) -> int:
+        if redrive_policy is None:
+            return 0
+        name = json.loads(redrive_policy)["deadLetterTargetArn"].rpartition(":")[2]
+        url = f"{queue_url.rpartition('/')[0]}/{name}"
+        return _held(self._client.get_queue_attributes(QueueUrl=url, AttributeNames=_WAITING)["Attributes"])
+
+
+def _held(attributes: Mapping[Any, str]) -> int:
+    return sum(int(attributes[name]) for name in _WAITING)
 
 
 def _taken(act: Callable[[], object]) -> bool:

@@ -1,0 +1,39 @@
+"""Whether units cost what the price list says: written down once more, because a charge is no place for a typing error."""
+
+from collections.abc import Iterable
+
+from bench.simulate.violations import expect, expect_equal
+from gpupool.jobs.model import Job
+from gpupool.units.model import Unit, UnitStatus
+
+# Credits for every started minute.
+_PRICES = {"cpu": 1, "gpu-8g": 4, "gpu-16g": 6, "gpu-24g": 10, "gpu-80g": 40}
+# The clocks of two functions may differ by twice what one may be wrong.
+_CLOCKS_DIFFER_SECONDS = 2
+
+
+def check_prices(job: Job, units: Iterable[Unit]) -> None:
+    mine = list(units)
+    if job.units_total:
+        expect_equal(job.quote.credits, sum(unit.credits_max for unit in mine), f"{job.id} was quoted what its units may cost")
+    for unit in mine:
+        most = _PRICES[unit.capability] * _started_minutes(unit.work.max_runtime_seconds)
+        expect_equal(unit.credits_max, most, f"{unit.id} may cost its whole time, and no more")
+        if unit.status is UnitStatus.COMPLETED:
+            _check_charge(unit, most)
+
+
+def _check_charge(unit: Unit, most: int) -> None:
+    ran = unit.runtime_seconds
+    if ran is None or unit.started_at is None or unit.finished_at is None:
+        expect(False, "a completed unit says how long it ran", unit.id)
+        return
+    passed = (unit.finished_at - unit.started_at).total_seconds()
+    expect(0 <= ran <= max(0.0, passed) + _CLOCKS_DIFFER_SECONDS, "no longer than since its claim is charged", (ran, passed))
+    charged = min(most, _PRICES[unit.capability] * _started_minutes(ran))
+    expect_equal(unit.credits, charged, f"{unit.id} costs the minutes that it started")
+
+
+def _started_minutes(seconds: float) -> int:
+    whole, rest = divmod(seconds, 60)
+    return max(1, int(whole) + (rest > 0))
