@@ -191,7 +191,7 @@ BREAKS: dict[Break, str] = {
     keys_are_not_remembered: "one key makes one job|is told every event once",
     needs_are_never_opened: "no job waits for ever",
     completed_units_are_free: "no job waits for ever|one debit per completed unit|a release empties the hold",
-    an_ended_job_is_planned_again: "a job ends once",
+    an_ended_job_is_planned_again: "a job ends once|fails for a unit's reason, or for ours",
     webhooks_are_not_enqueued: "is told every event once",
     a_wide_job_is_released_at_once: "no more than a windowful",
     an_attempt_remembers_the_one_before: "an attempt begins with nothing told",
