@@ -39,6 +39,14 @@ def install(mutant: Mutant, functions: Functions) -> None:
         return
     for function in there:
         function.__code__ = changed
+    forget(mutant.module)
+
+
+def forget(module: str) -> None:
+    """What the module's functions remember, they worked out before they were changed."""
+    for each in vars(sys.modules.get(module, ModuleType(module))).values():
+        if callable(getattr(each, "cache_clear", None)):
+            each.cache_clear()
 
 
 def _code_of(program: CodeType, qualified: str) -> CodeType | None:

@@ -34,6 +34,7 @@ def _check_accounts(world: World, customer_id: str, entries: list[Transfer]) -> 
     expect_equal(balance.held, open_holds, "held is what holds left after debits and releases")
     expect_equal(balance.spent, sums[EntryKind.DEBIT], "spent is what was debited")
     lines, opening = walk_back(balance, sorted(entries, key=time_key, reverse=True))
+    expect_equal([line.transfer for line in lines][::-1], sorted(entries, key=time_key), "every transfer has its line")
     expect_equal(opening, Balance(customer_id), "undone one by one, the transfers lead back to nothing")
     expect_equal(before(balance, entries), opening, "the order of transfers changes no balance")
     expect(all(_adds_up(line.after) for line in lines), "available + held + spent = granted after every transfer", customer_id)

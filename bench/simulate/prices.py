@@ -16,11 +16,20 @@ def check_prices(job: Job, units: Iterable[Unit]) -> None:
     mine = list(units)
     if job.units_total:
         expect_equal(job.quote.credits, sum(unit.credits_max for unit in mine), f"{job.id} was quoted what its units may cost")
+        by_class = [(line.capability, line.units, line.credits) for line in job.quote.lines]
+        expect_equal(by_class, _by_class(mine), f"{job.id} was quoted class by class")
     for unit in mine:
         most = _PRICES[unit.capability] * _started_minutes(unit.work.max_runtime_seconds)
         expect_equal(unit.credits_max, most, f"{unit.id} may cost its whole time, and no more")
         if unit.status is UnitStatus.COMPLETED:
             _check_charge(unit, most)
+
+
+def _by_class(units: Iterable[Unit]) -> list[tuple[str, int, int]]:
+    """Class, how many units and what they may cost, the smallest class first."""
+    most = [(unit.capability, unit.credits_max) for unit in units]
+    counted = ((name, [credits for each, credits in most if each == name]) for name in _PRICES)
+    return [(name, len(credits), sum(credits)) for name, credits in counted if credits]
 
 
 def _check_charge(unit: Unit, most: int) -> None:

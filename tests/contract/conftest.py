@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import cache
 from itertools import count
+from typing import Any
 
 import boto3
 import pytest
@@ -17,6 +18,8 @@ from tests.support.tables import TABLES, create_tables
 REGION = "us-east-1"
 KINDS = ("memory", "moto", pytest.param("ministack", marks=pytest.mark.stack))
 _numbers = count(1)
+# The tables themselves, and the one local index; global ones can answer late only.
+_PROMPT = (None, "by_time")
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +40,26 @@ def mocked() -> Cloud:
     """Clients of moto, one of each."""
     credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
     return cache(lambda service: boto3.client(service, region_name=REGION, **credentials))
+
+
+@pytest.fixture(autouse=True)
+def stale_reads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Only a timeline may be read late. No emulation ever reads so, and therefore the requests are looked at."""
+    if "cloud" not in request.fixturenames or request.getfixturevalue("cloud") is None:
+        yield
+        return
+    stale: list[str] = []
+
+    def look(params: dict[str, Any], model: Any, **_: Any) -> None:
+        prompt = params.get("ConsistentRead") or params.get("IndexName") not in _PROMPT
+        if model.name in ("GetItem", "Query") and not prompt and not params["TableName"].endswith("events"):
+            stale.append(f"{model.name} of {params['TableName']}")
+
+    events = request.getfixturevalue("cloud")("dynamodb").meta.events
+    events.register("before-parameter-build.dynamodb", look)
+    yield
+    events.unregister("before-parameter-build.dynamodb", look)
+    assert stale == []
 
 
 @pytest.fixture(params=KINDS)

@@ -3,10 +3,13 @@
 from datetime import datetime, timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 
+from gpupool.dynamo import error_code
 from gpupool.errors import AlreadyExists, StaleWrite
-from gpupool.ledger.model import Balance, EntryKind, Transfer, hold, time_key
-from tests.contract.both import Stores
+from gpupool.ledger.dynamo import DynamoLedgerStore
+from gpupool.ledger.model import Balance, EntryKind, Transfer, hold, release, time_key
+from tests.contract.both import DynamoStores, Stores
 from tests.factories import CUSTOMER_ID, NOW, a_grant
 
 
@@ -35,6 +38,31 @@ def test_what_is_not_available_cannot_be_held(stores: Stores) -> None:
         stores.ledger.post(too_much)
     assert stores.ledger.balance(CUSTOMER_ID) == Balance(CUSTOMER_ID, available=70, granted=70)
     assert stores.ledger.page(CUSTOMER_ID, limit=10, key=None).items == (a_grant(amount=70),)
+
+
+def test_the_last_credit_can_be_held_and_none_beyond_it(stores: Stores) -> None:
+    stores.ledger.post(a_grant(amount=2))
+    for job_id in ("job-1", "job-2"):
+        stores.ledger.post(hold(customer_id=CUSTOMER_ID, job_id=job_id, amount=1, at=NOW))
+    with pytest.raises(StaleWrite):
+        stores.ledger.post(hold(customer_id=CUSTOMER_ID, job_id="job-3", amount=1, at=NOW))
+    assert stores.ledger.balance(CUSTOMER_ID) == Balance(CUSTOMER_ID, held=2, granted=2, latest=latest(stores))
+    stores.ledger.post(release(customer_id=CUSTOMER_ID, job_id="job-1", amount=2, at=NOW))
+    with pytest.raises(StaleWrite):
+        stores.ledger.post(release(customer_id=CUSTOMER_ID, job_id="job-2", amount=1, at=NOW))
+    assert stores.ledger.balance(CUSTOMER_ID).available == 2
+
+
+def latest(stores: Stores) -> str:
+    return stores.ledger.balance(CUSTOMER_ID).latest
+
+
+def test_a_table_that_is_not_there_is_no_reason_to_try_again(stores: Stores) -> None:
+    if not isinstance(stores, DynamoStores):
+        return
+    with pytest.raises(ClientError) as refused:
+        DynamoLedgerStore(stores.client, "nowhere").post(a_grant())
+    assert error_code(refused.value) == "ResourceNotFoundException"
 
 
 def test_no_transfer_runs_backwards() -> None:

@@ -6,13 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from gpupool.dynamo import error_code
 from gpupool.errors import StaleWrite
 from gpupool.idempotency.model import IdempotencyRecord
 from gpupool.jobs.dynamo import job_from
 from gpupool.jobs.model import Job, JobStatus, Quote
 from gpupool.ledger.model import Balance, EntryKind, debit, hold, release
-from gpupool.transitions.store import Ending, Obstacle, SubmitRefused
+from gpupool.transitions.dynamo import DynamoTransitions, Tables
+from gpupool.transitions.store import Ending, Obstacle, Seen, SubmitRefused, Wanted
 from gpupool.units.model import Failure, Unit, UnitStatus
 from gpupool.uploads.model import UploadKind, UploadStatus
 from gpupool.wire.failures import Blame, FailureCode
@@ -63,6 +66,54 @@ def test_a_submit_writes_job_hold_key_and_use_at_once(stores: Stores) -> None:
     assert stores.ledger.balance(CUSTOMER_ID) == Balance(CUSTOMER_ID, available=70, held=30, granted=100)
     assert stores.idempotency.get(RECORD.id) == RECORD
     assert live_jobs(stores) == [{job.id}, {job.id}]
+
+
+def seen(stores: Stores, *, record_id: str | None = RECORD.id) -> Seen:
+    return stores.transitions.look(Wanted(CUSTOMER_ID, "dataset-1", "package-1", NOW, record_id))
+
+
+def test_what_a_submit_decides_on_is_seen_at_once(stores: Stores) -> None:
+    prepare(stores)
+    before = seen(stores)
+    job = submit(stores, record=RECORD)
+
+    after, without_key = seen(stores), seen(stores, record_id=None)
+
+    uploads = [
+        stores.uploads.get(CUSTOMER_ID, kind, upload_id)
+        for kind, upload_id in ((UploadKind.DATASET, "dataset-1"), (UploadKind.TRAINING_PACKAGE, "package-1"))
+    ]
+    assert [after.dataset, after.package] == uploads
+    assert None not in uploads
+    assert (before.record, after.record, without_key.record) == (None, RECORD, None)
+    assert (set(before.quota.live_jobs), set(after.quota.live_jobs)) == (set(), {job.id})
+
+
+def test_what_is_not_there_is_not_seen(stores: Stores) -> None:
+    nothing = seen(stores)
+    assert (nothing.dataset, nothing.package, nothing.record) == (None, None, None)
+    assert not nothing.quota.live_jobs
+
+
+def test_a_table_that_is_not_there_is_no_reason_to_try_again(stores: Stores) -> None:
+    if not isinstance(stores, DynamoStores):
+        return
+    nowhere = DynamoTransitions(stores.client, Tables(**dict.fromkeys(Tables.__annotations__, "nowhere")))
+    price = debit(customer_id=CUSTOMER_ID, job_id="job", unit_id="job.00000", amount=4, at=LATER)
+    with pytest.raises(ClientError) as refused:
+        nowhere.settle(ended(a_unit(0)), price)
+    assert error_code(refused.value) == "ResourceNotFoundException"
+
+
+def test_a_transfer_that_no_table_can_hold_is_no_reason_to_try_again(stores: Stores) -> None:
+    """DynamoDB takes 400 KB an item; whoever tried it again would try for ever."""
+    if not isinstance(stores, DynamoStores):
+        return
+    job = stores.submitted()
+    price = debit(customer_id=CUSTOMER_ID, job_id=job.id, unit_id=a_unit(0).id, amount=4, at=LATER, note="n" * 500_000)
+    with pytest.raises(ClientError):
+        stores.transitions.settle(ended(a_unit(0)), price)
+    assert stores.ledger.balance(CUSTOMER_ID).spent == 0
 
 
 Arrange = Callable[[Stores], None]
@@ -222,7 +273,7 @@ def test_the_first_end_counts(stores: Stores) -> None:
     closed, balance = stores.jobs.get(job.id), stores.ledger.balance(CUSTOMER_ID)
 
     for status in (JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.COMPLETED):
-        assert not stores.transitions.close(job, ending(job, status))
+        assert stores.transitions.close(job, ending(job, status)) is False
 
     assert stores.jobs.get(job.id) == closed
     assert stores.ledger.balance(CUSTOMER_ID) == balance
@@ -250,6 +301,7 @@ def test_an_end_keeps_what_was_written_since_the_job_was_read(stores: Stores) ->
     closed = stores.jobs.get(job.id)
     assert closed is not None
     assert (closed.units_completed, closed.credits_spent, closed.cancel_requested_at) == (1, 4, NOW)
+    assert closed.progressed_at is None
 
 
 @pytest.mark.parametrize("paid_before", [0, 1, 2])
@@ -293,7 +345,7 @@ def test_the_row_of_an_ended_job_tells_what_it_paid(stores: Stores) -> None:
     job = stores.submitted()
     paid(stores, ended(a_unit(0)))
     stores.transitions.close(read_again(stores, job), ending(job, JobStatus.COMPLETED, amount=26))
-    item = stores.client.get_item(TableName=f"{stores.prefix}jobs", Key={"job_id": {"S": job.id}})
+    item = stores.client.get_item(TableName=f"{stores.prefix}jobs", Key={"job_id": {"S": job.id}}, ConsistentRead=True)
     row = job_from(item["Item"])
     assert (row.units_completed, row.credits_spent, row.status) == (1, 4, JobStatus.COMPLETED)
 

@@ -1,15 +1,19 @@
 """Units in memory and in DynamoDB answer alike."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 
+from gpupool.dynamo import to_item
 from gpupool.errors import StaleWrite
+from gpupool.units.dynamo import unit_item
 from gpupool.units.edges import first_open_needs, gates_of
-from gpupool.units.model import Failure, NodeFault, Unit, UnitStatus
+from gpupool.units.model import Failure, NodeFault, Output, Unit, UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
 from gpupool.wire.units import Lease, Progress
+from gpupool.wire.vocabulary import ArtifactKind
 from tests.contract.both import DynamoStores, Stores
 from tests.factories import NOW, a_lease, a_unit, some_work
 from tests.support.work import JOB_ID
@@ -253,6 +257,41 @@ def test_a_gate_is_empty_once_all_its_needs_are_met_however_often_they_are_told(
 
     assert first == [False, False, False, True, True]
     assert second == [False] * 6 + [True]
+
+
+def test_what_is_not_there_is_not_opened(stores: Stores) -> None:
+    unit, gate = a_unit(5), gates_of("job.00300", tuple(range(9)))[0]
+    with pytest.raises((KeyError, ClientError)):
+        stores.units.open_edge(unit.id, need=1, now=NOW)
+    with pytest.raises((KeyError, ClientError)):
+        stores.units.open_gate(gate.unit_id, need=1)
+    assert stores.units.get(unit.id) is None
+    stores.units.add_gates((gate,))
+    assert [stores.units.open_gate(gate.unit_id, need=need) for need in range(9)] == [False] * 8 + [True]
+
+
+def test_edges_in_equal_steps_take_no_room(stores: Stores) -> None:
+    """A write costs one unit per begun kilobyte, and a wide job has many rows."""
+    if not isinstance(stores, DynamoStores):
+        return
+    sizes = []
+    for needs in ((), range(1, 20_000), range(1, 20_000, 3), (0, *range(7, 20_000, 5))):
+        stores.units.add_all((a_unit(len(sizes), needs=tuple(needs), open_needs=frozenset()),))
+        key = {"job_id": {"S": JOB_ID}, "unit_id": {"S": a_unit(len(sizes)).id}}
+        item = stores.client.get_item(TableName=f"{stores.prefix}units", Key=key, ConsistentRead=True)["Item"]
+        sizes.append(len(str(item)))
+    assert [size - sizes[0] < 40 for size in sizes] == [True] * 4
+
+
+def test_rows_are_read_that_were_written_when_outputs_had_names(stores: Stores) -> None:
+    if not isinstance(stores, DynamoStores):
+        return
+    left = Output("model.tar.gz", ArtifactKind.MODEL, 7, "ab" * 32)
+    item = unit_item(a_unit()) | to_item({"outputs": [asdict(left) | {"kind": str(left.kind)}]})
+    stores.client.put_item(TableName=f"{stores.prefix}units", Item=item)
+    stored = stores.units.get(a_unit().id)
+    assert stored is not None
+    assert stored.outputs == (left,)
 
 
 def test_a_unit_keeps_its_edges_however_many_they_are(stores: Stores) -> None:
