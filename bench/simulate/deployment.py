@@ -45,7 +45,7 @@ class Deployment:
         ports.settings = Settings(queue_urls=ports.settings.queue_urls, release_window=window, **_SETTINGS)
         self.objects: MemoryObjectStore = ports.objects
         self.queue = Doorbells(ports.queue_urls, random, loop, faults)
-        self.executor = Executor(random, loop, faults)
+        self.executor = Executor(random, loop, faults, self.world)
         self.postman = Postman(random, loop, faults, self.world)
         self._seed_what_is_random(ports)
         self._replace(ports)

@@ -7,9 +7,10 @@ from bench.simulate.executions import At, Execution
 from bench.simulate.faults import Faults
 from bench.simulate.loop import Loop
 from bench.simulate.violations import expect
-from gpupool.workflow import tending
+from gpupool.workflow import rounds, tending
 from gpupool.workflow.model import Outcome, Run
 from gpupool.workflow.service import TrainingWorkflow
+from gpupool.world import World
 
 _WAKE_AFTER, _LOOK_AFTER = 900.0, 60.0
 # As the state machine says: further tries of a step that failed. Closing is tried until it is done.
@@ -23,8 +24,8 @@ class Executor:
 
     workflow: TrainingWorkflow
 
-    def __init__(self, random: Random, loop: Loop, faults: Faults) -> None:
-        self._random, self._loop, self._faults = random, loop, faults
+    def __init__(self, random: Random, loop: Loop, faults: Faults, world: World) -> None:
+        self._random, self._loop, self._faults, self._world = random, loop, faults, world
         self.all: dict[str, Execution] = {}
         self.running: set[str] = set()
         self._tries: dict[str, int] = {}
@@ -67,7 +68,9 @@ class Executor:
             self._loop.after(self._random.uniform(0.5, 30), "stopped", execution.name, partial(self._abandon, execution))
             return
         step = execution.at
+        before = self._faults.calls["units.replace"]
         done, _ = self._faults.run(execution.step)
+        self._check_size(execution, self._faults.calls["units.replace"] - before)
         if done:
             self._tries[execution.name] = 0
             execution.steps += 1
@@ -78,6 +81,17 @@ class Executor:
             which = self._random.randrange(1_000)
             self._loop.after(late, "step twice", execution.name, partial(self._step_again, execution, which))
         self._follow(execution)
+
+    def _check_size(self, execution: Execution, writes: int) -> None:
+        """A step has seconds, not minutes: it moves a page of units, twice if they fit one, and what stayed behind the others.
+
+        Asked where steps are alone, for of several at once nobody knows whose writes they were.
+        """
+        if self._loop.crowding:
+            return
+        window = self._world.jobs[execution.job_id].window
+        most = 2 * rounds.PAGE + (len(window.stragglers) if window is not None else 0)
+        expect(writes <= most, "a step writes no more than it has time for", (execution.name, writes, most))
 
     def _failed(self, execution: Execution, step: At) -> None:
         """Tried again, an Advance with a fresh token; after the last try the job is compensated."""
