@@ -18,6 +18,14 @@ class Note:
 
 _SLACK = "a bound with slack: every value near it keeps every promise"
 _AGAIN = "does again what was done: costs calls, and changes nothing"
+_ALONE = "an index alone has no step"
+_NO_ZERO = "changes of nothing are left out before"
+_NO_BARE_MOMENT = "no entry has a bare moment as its key"
+_BEFORE = "a guard behind the wire's and the manifest's own: nothing reaches it"
+_ONE_LENGTH = "both are always of one length"
+_BYTES = "the same row in more bytes; bench/cost weighs it"
+_SECONDS = "pydantic reads seconds as a time too"
+_ASKED_AGAIN = "the conditional write asks the same again"
 _ROWS = "rows of jobs are never deleted, so that it is always there"
 
 # No part of the score.
@@ -96,6 +104,70 @@ EXCLUDED: tuple[Note, ...] = (
     Note("workflow/tending.py", "Tending._begin", "if unit is not None: ...  ->  if True", "rows of units are never deleted"),
     Note("units/edges.py", "_runs", "first is None or last is None  ->  ", "first and last are None together"),
     Note("units/edges.py", "_runs", "first is not None and last is not None  ->  ", "first and last are None together"),
+    Note("units/edges.py", "gathers", "> MOST_OWN_NEEDS  ->  len(needs) >=", _SLACK),
+    Note("units/edges.py", "_runs", "step or 1  ->  step", _ALONE),
+    Note("units/edges.py", "_runs", "1  ->  ", _ALONE),
+    Note("units/edges.py", "_run_text", "if first == last: ...  ->  if False", "writes 4-4 for 4, and reads the same"),
+    Note(
+        "ledger/dynamo.py",
+        "balance_write",
+        "if getattr(deltas, account)  ->  for account in _ACCOUNTS",
+        "adds nothing to an account",
+    ),
+    Note("ledger/dynamo.py", "balance_write", "change < 0  ->  change <= 0", _NO_ZERO),
+    Note("ledger/dynamo.py", "balance_write", "0  ->  1", _NO_ZERO),
+    Note("ledger/dynamo.py", "DynamoLedgerStore.between", "time_key >= :start'  ->  ", _NO_BARE_MOMENT),
+    Note(
+        "ledger/memory.py", "MemoryLedgerStore.between", "time_key(row) < behind  ->  time_key(row) <= behind", _NO_BARE_MOMENT
+    ),
+    Note("ledger/memory.py", "MemoryLedgerStore.between", "time_key(row) >= first  ->  time_key(row) > first", _NO_BARE_MOMENT),
+    Note("planning/pricing.py", "charge", "math.isfinite", _BEFORE),
+    Note("planning/pricing.py", "charge", "return credits_max  ->  return None", _BEFORE),
+    Note("planning/pricing.py", "charge", "1  ->  0", "a started minute of the cheapest class costs one anyway"),
+    Note("planning/pricing.py", "capability_for", "capability is None", _BEFORE),
+    Note("planning/pricing.py", "capability_for", "raise ValueError", _BEFORE),
+    Note("transitions/dynamo.py", "DynamoTransitions.submit", "True  ->  False", _ONE_LENGTH),
+    Note(
+        "transitions/dynamo.py", "DynamoTransitions.close", "2  ->  3", "the third statement has no condition that could fail"
+    ),
+    Note(
+        "transitions/dynamo.py",
+        "DynamoTransitions._transact",
+        "else []  ->  cancellation_codes(error)",
+        "no other error has such reasons",
+    ),
+    Note(
+        "transitions/dynamo.py", "DynamoTransitions._transact", "return []  ->  return None", "means the same to both callers"
+    ),
+    Note(
+        "transitions/memory.py", "MemoryTransitions.look", "->  self._idempotency.get(wanted.record_id)", "no record has no id"
+    ),
+    Note(
+        "transitions/memory.py",
+        "MemoryTransitions._obstacles",
+        "job.id in self._world.jobs or",
+        "a job and its hold are written together",
+    ),
+    Note("transitions/memory.py", "MemoryTransitions._obstacles", "True  ->  False", _ONE_LENGTH),
+    Note("units/dynamo.py", "unit_item", "True  ->  False", _BYTES),
+    Note("units/dynamo.py", "unit_item", "row['outputs'] = [_output_row(output)", _BYTES),
+    Note("units/dynamo.py", "unit_item", "or None for name in _OFTEN_EMPTY}  ->  pass", _BYTES),
+    Note("units/dynamo.py", "unit_item", "row[name] or None  ->  row[name]", _BYTES),
+    Note("units/dynamo.py", "unit_item", "or None  ->  in_short(getattr(unit, name))", _BYTES),
+    Note("units/dynamo.py", "unit_from", "if 'lease' in row: ...  ->  if False", _SECONDS),
+    Note("units/dynamo.py", "unit_from", "row['lease']['deadline'] =", _SECONDS),
+    Note("units/dynamo.py", "DynamoUnitStore.renew", "unit.attempt == lease.attempt  ->  unit is not None", _ASKED_AGAIN),
+    Note("units/dynamo.py", "DynamoUnitStore.renew", "->  held is None or held.deadline <= now", _ASKED_AGAIN),
+    Note(
+        "units/memory.py",
+        "MemoryUnitStore.renew",
+        "->  unit is None or unit.status is not",
+        "a running unit always has a lease",
+    ),
+    Note("workflow/decide.py", "window_after", "->  done.wanted is not None", "what is wanted stands in the window before"),
+    Note("workflow/decide.py", "tended", "< _MOST_STRAGGLERS  ->  len(seen.stragglers) <=", _SLACK),
+    Note("workflow/decide.py", "", "50  ->  ", _SLACK),
+    Note("workflow/tending.py", "Tending.hand_over", "1  ->  2", "any later generation goes on"),
 )
 # Part of the score.
 UNNOTICED: tuple[Note, ...] = (
