@@ -24,6 +24,7 @@ from gpupool.wire.joining import Doorbell
 _SETTINGS = {"live_jobs": 6, "units_per_day": 1_000_000}
 # How many units of a job may be released at a time. The last one is the real one, and more than a job has here.
 _WINDOWS = (1, 2, 5, 300)
+_MOST_BETWEEN_BEATS = (15, 60, 240)
 
 
 class Deployment:
@@ -42,7 +43,12 @@ class Deployment:
         self.world.events = Partitions(self._told)
         ports = MemoryPorts(clock=loop.clock, world=self.world)
         window = random.choice(_WINDOWS)
-        ports.settings = Settings(queue_urls=ports.settings.queue_urls, release_window=window, **_SETTINGS)
+        ports.settings = Settings(
+            queue_urls=ports.settings.queue_urls,
+            release_window=window,
+            heartbeat_most_seconds=random.choice(_MOST_BETWEEN_BEATS),
+            **_SETTINGS,
+        )
         self.objects: MemoryObjectStore = ports.objects
         self.queue = Doorbells(ports.queue_urls, random, loop, faults)
         self.executor = Executor(random, loop, faults, self.world)

@@ -9,11 +9,12 @@ from bench.simulate.deployment import Deployment
 from bench.simulate.faults import Faults
 from bench.simulate.loop import Loop
 from bench.simulate.machines import Machine
+from bench.simulate.violations import expect_equal
 from gpupool.nodes.model import Tier
 from gpupool.wire.capabilities import Capabilities, Gpu
 
-# One machine in eight has a full disk: it hears bells, and no unit fits it.
-_DISK = (*(50_000,) * 7, 50)
+# One machine in eight has a full disk: it hears bells, and no unit fits it. One has just as much as units ask for.
+_DISK = (*(50_000,) * 6, 100, 50)
 # And one in eight is so old that it reads no needs but those that come with a claim.
 _PAGES = (*(True,) * 7, False)
 _VRAM = (0, 0, 8_000, 24_000, 80_000)
@@ -107,6 +108,9 @@ class Fleet:
         machine = Machine(
             deployment.node, deployment.queue, deployment.objects, tier=tier, capabilities=capabilities, pages=pages
         )
+        idle = machine.heartbeat().heartbeat_seconds
+        wanted = max(deployment.ports.settings.heartbeat_seconds, deployment.ports.settings.heartbeat_most_seconds)
+        expect_equal(idle, wanted, "an idle machine calls as rarely as it may")
         self._count += 1
         home = Home(self._count, machine, slots=slots, pace=pace)
         self.homes.append(home)

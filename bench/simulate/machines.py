@@ -83,12 +83,18 @@ class Machine:
         fraction: float | None = None,
         stage: str = "running",
         log: LogChunk | None = None,
+        age: int = 0,
         **metrics: float,
     ) -> HeartbeatResponse:
         progress = Progress(fraction=fraction, stage=stage, metrics=metrics)
         running = [
             RunningUnit(
-                unit_id=each.unit_id, lease=lease_of(each), doorway=self.doorway(each), progress=progress, log_chunk=log
+                unit_id=each.unit_id,
+                lease=lease_of(each),
+                doorway=self.doorway(each),
+                age_seconds=age,
+                progress=progress,
+                log_chunk=log,
             )
             for each in grants
         ]
@@ -129,8 +135,16 @@ class Machine:
         )
         return self._leases.complete(self.worker, grant.unit_id, request)
 
-    def fail(self, grant: UnitGrant, code: FailureCode, *, message: str = "It broke.") -> ReportResponse:
-        request = FailRequest(lease=lease_of(grant), doorway=self.doorway(grant), code=code, message=message)
+    def fail(
+        self, grant: UnitGrant, code: FailureCode, *, message: str = "It broke.", runtime_seconds: float = 0
+    ) -> ReportResponse:
+        request = FailRequest(
+            lease=lease_of(grant),
+            doorway=self.doorway(grant),
+            code=code,
+            message=message,
+            runtime_seconds=runtime_seconds,
+        )
         return self._leases.fail(self.worker, grant.unit_id, request)
 
     def _model(self, grant: UnitGrant) -> tuple[OutputFile, ...]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from random import Random
 from typing import Any
 
+from gpupool.recovery import decide as recovery
 from gpupool.units import claims, edges, inputs
 from gpupool.workflow import decide, planning, rounds, tending
 
@@ -21,15 +23,23 @@ _BOUNDS: tuple[tuple[tuple[Any, ...], str, tuple[int, ...]], ...] = (
 )
 
 
+# Where nothing goes wrong, recovery finds nothing after a minute that it would not find after half an hour.
+_PATIENCE = ("STARTED_AFTER", "CLOSED_AFTER", "HEARD_AFTER", "RELEASED_AFTER", "PAID_AFTER", "TOLD_AFTER")
+_A_MINUTE = timedelta(minutes=1)
+
+
 @contextmanager
-def small_scale(random: Random) -> Iterator[None]:
+def small_scale(random: Random, *, calm: bool) -> Iterator[None]:
     """The bounds of one seed; what they were before comes back afterwards."""
     before = [(module, name, getattr(module, name)) for modules, name, _ in _BOUNDS for module in modules]
+    before += [(recovery, name, getattr(recovery, name)) for name in _PATIENCE]
     try:
         for modules, name, values in _BOUNDS:
             drawn = random.choice(values)
             for module in modules:
                 setattr(module, name, drawn)
+        for name in _PATIENCE if calm else ():
+            setattr(recovery, name, _A_MINUTE)
         yield
     finally:
         for module, name, value in before:

@@ -35,7 +35,7 @@ _WEBHOOKS_END_WITHIN = 5 * 24 * _HOUR
 # In which what comes late has come, and recovery has looked at every job.
 _LATE = 2_400.0
 # In one world of so many only work itself fails: there, nothing may wait for what repairs forgotten work.
-_CALM_EVERY = 6
+_CALM_EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Simulation:
         began = time.process_time()
         failure = None
         try:
-            with small_scale(self._random):
+            with small_scale(self._random, calm=self._is_calm):
                 self._play()
         except Exception as error:  # noqa: BLE001  whatever it is, it is what the seed found
             failure = self._failure(error)
@@ -115,13 +115,17 @@ class Simulation:
             failure=failure,
         )
 
+    @property
+    def _is_calm(self) -> bool:
+        return self.seed % _CALM_EVERY == _CALM_EVERY - 1
+
     def _play(self) -> None:
-        calm = self.seed % _CALM_EVERY == _CALM_EVERY - 1
+        calm = self._is_calm
         self.faults.begin(calm=calm)
         window = self.deployment.ports.settings.release_window
         if calm:
             self.deployment.watch.window = window
-            self.deployment.recovering.is_idle = True
+            self.deployment.recovering.expect_nothing()
         self.customers.begin()
         self.fleet.begin()
         self.deployment.recovering.begin()
@@ -137,7 +141,13 @@ class Simulation:
             if calm:
                 watch = self.deployment.watch
                 check_promptness(self.deployment.world, failed=watch.failed, window=window)
-                check_thrift(self.deployment.world, self.faults.calls, rung=watch.rung.total(), buried=self.deployment.buried)
+                check_thrift(
+                    self.deployment.world,
+                    self.faults.calls,
+                    executions=len(self.deployment.executor.all),
+                    rung=watch.rung.total(),
+                    buried=self.deployment.buried,
+                )
         self._until(lambda: not self.deployment.postman.pending, within=_WEBHOOKS_END_WITHIN, promise="every delivery ends")
         checks.check_webhooks(self.deployment)
         checks.check_jobs(self.deployment)

@@ -9,9 +9,10 @@ from gpupool.workflow.decide import fans_out
 from gpupool.world import World
 
 
-def check_thrift(world: World, calls: Counter[str], *, rung: int, buried: int) -> None:
-    """``calls`` of the functions to their ports. ``rung``: how many bells rows asked for. ``buried``: how many became dead
-    letters, which may ring again."""
+def check_thrift(world: World, calls: Counter[str], *, executions: int, rung: int, buried: int) -> None:
+    """``calls`` of the functions to their ports. ``executions``: how many there were. ``rung``: how many bells rows asked for.
+    ``buried``: how many became dead letters, which may ring again."""
+    expect(calls["executions.start"] == executions, "an execution is started once", (calls["executions.start"], executions))
     expect(rung <= calls["queue.ring"] <= rung + buried, "a bell is rung once", (calls["queue.ring"], rung, buried))
     wide = [unit for rows in world.units.values() for unit in rows.values() if fans_out(unit)]
     expect(

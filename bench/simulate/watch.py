@@ -2,13 +2,14 @@
 
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bench.simulate.loop import VirtualClock
 from bench.simulate.pauses import Pauses
 from bench.simulate.streams import Change
 from bench.simulate.violations import Violation
+from bench.simulate.windows import Windows
 from gpupool.ids import unit_id
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.ledger.model import Balance, EntryKind, Transfer
@@ -19,6 +20,7 @@ from gpupool.world import World
 
 # The clocks of two functions may differ by twice what one may be wrong.
 _CLOCKS_DIFFER = timedelta(seconds=2)
+_A_ROUND_TAKES = timedelta(seconds=5)
 _UNDER_WAY = (UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING)
 
 
@@ -42,6 +44,7 @@ class Watch:
         self._most_running: dict[tuple[str, str], int] = {}
         self._clock = clock
         self._held: dict[str, int] = {}
+        self._moved_at: dict[str, datetime] = {}
         self.world = World(balances=_Balances(self), transfers=_Ledgers(self))
 
     def written(self, change: Change) -> None:
@@ -52,6 +55,7 @@ class Watch:
 
     def posted(self, known: bool, transfer: Transfer) -> None:
         self._expect(not known, "a transfer is posted once", transfer)
+        self._expect(transfer.amount > 0, "no transfer is of nothing", transfer)
         if transfer.kind is EntryKind.GRANT:
             return
         job_id = str(transfer.job_id)
@@ -81,9 +85,25 @@ class Watch:
             self._expect(after.status is before.status, "a job ends once", (before.status, after.status))
         if self.window is not None and after.status is not JobStatus.PLANNING:
             self._expect(after != before, "no write of a job is in vain", after.id)
+            self._check_window(before, after, self.window)
         self._expect(after.units_completed <= after.units_total or not after.units_total, "a job counts its units once", after)
 
+    def _check_window(self, before: Job | None, after: Job, released: int) -> None:
+        if after.window is None or (before is not None and before.window == after.window):
+            return
+        windows = Windows(self.world.units, self._is_settled, released=released)
+        try:
+            windows.check(after, after.window, now=self._clock.moment)
+        except Violation as violation:
+            self.violation = self.violation or violation
+            raise
+
+    def _is_settled(self, unit: Unit) -> bool:
+        return self._clock.moment - self._moved_at[unit.id] > _A_ROUND_TAKES
+
     def _unit_written(self, before: Unit | None, after: Unit) -> None:
+        if before is None or before.status is not after.status or before.open_needs != after.open_needs:
+            self._moved_at[after.id] = self._clock.moment
         was = before and (before.status, before.rung_at)
         self.rung[after.id] += after.status is UnitStatus.QUEUED and was != (after.status, after.rung_at)
         if before is None:
@@ -107,12 +127,27 @@ class Watch:
             self._expect(
                 said == (None, None, 1.0, "completed"), "a completed unit is done and has not failed", (after.id, said)
             )
+        if after.status is not before.status:
+            self._check_moved(before, after)
         if after.attempt > before.attempt:
             self._check_begun(after)
         else:
             beaten = after.status is UnitStatus.RUNNING and after.lease != before.lease
             again = beaten and after.progress_stage == CLAIMED
             self._expect(not again, "only a claim says that a unit was claimed", after.id)
+
+    def _check_moved(self, before: Unit, after: Unit) -> None:
+        """A unit that waits again has not been rung for again; one that broke says why."""
+        now = self._clock.moment
+        if after.status is UnitStatus.QUEUED:
+            since = after.queued_at is not None and abs(after.queued_at - now) <= _CLOCKS_DIFFER
+            self._expect(since and after.rung_at is None, "a unit waits from the moment on when it is queued", after)
+            reported = before.lease is not None and after.completed_by == before.lease.token
+            said = (after.progress_stage, after.failure is not None)
+            self._expect(not reported or said == ("retrying", True), "a failed attempt says that it is retried", after)
+        if after.status is UnitStatus.FAILED:
+            why = after.failure and (after.failure.unit_id, after.failure.attempt)
+            self._expect(why == (after.id, before.attempt), "a broken unit says why", after)
 
     def _check_begun(self, unit: Unit) -> None:
         told = (unit.metrics, unit.progress_fraction)

@@ -1,52 +1,39 @@
 """What a machine does with a bell: claims, works, beats, reports; or crashes, stalls, lies and repeats itself."""
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from random import Random
-from typing import Any
 
 from bench.simulate.calls import Answer, Calls
 from bench.simulate.deployment import Deployment
 from bench.simulate.faults import Faults
 from bench.simulate.fleet import Fleet, Home
+from bench.simulate.lies import Attempt, Lies, check_place
 from bench.simulate.loop import Loop
-from bench.simulate.machines import LEAVES_A_MODEL, MEASURED, lease_of, model_file
+from bench.simulate.machines import LEAVES_A_MODEL, model_file
 from bench.simulate.violations import expect, expect_equal
 from gpupool.dispatch.memory import Received
 from gpupool.ids import unit_id
 from gpupool.units import inputs
-from gpupool.units.decide import CLAIMED
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.failures import FailureCode
-from gpupool.wire.units import CompleteRequest, Doorway, HeartbeatResponse, LogChunk, OutputFile, UnitGrant, UnitVerdict
+from gpupool.wire.units import HeartbeatResponse, LogChunk, UnitGrant, UnitInstruction, UnitVerdict
 
 _CLOCKS_DIFFER = timedelta(seconds=2)
 _LOG = LogChunk(seq=0, size_bytes=7, sha256="0" * 64)
-_BEAT_SECONDS = 15.0
-_LEASE_SECONDS = 60.0
+_BEAT_SECONDS, _LEASE_SECONDS = 15, 60
+_GRACE_SECONDS = _LEASE_SECONDS - _BEAT_SECONDS
 _CLAIM_TRIES, _REPORT_TRIES = 3, 8
 _SAYABLE = sorted(set(FailureCode) - {FailureCode.PLANNING_FAILED, FailureCode.DISPATCH_FAILED, FailureCode.LEASE_EXPIRED})
-_LIES = ("no output", "another output", "token", "attempt", "machine", "runtime", "unit", "doorway", "beat", "stage")
-
-
-@dataclass(eq=False)
-class Attempt:
-    """One attempt in a machine's hands."""
-
-    home: Home
-    bell: Received
-    grant: UnitGrant
-    over: bool = False
-    runtime: float = 0.0
+_OF_MACHINES = (FailureCode.INPUT_UNAVAILABLE, FailureCode.SANDBOX_FAILED, FailureCode.NODE_DRAINED)
 
 
 class Work:
     def __init__(self, random: Random, loop: Loop, faults: Faults, deployment: Deployment, fleet: Fleet) -> None:
         self._random, self._loop, self._faults, self._deployment, self._fleet = random, loop, faults, deployment, fleet
         self._calls = Calls(loop, faults)
-        self._grants: list[UnitGrant] = []
+        self._lies = Lies(random, loop, self._calls, deployment, fleet)
         self._needless: Counter[str] = Counter()
         self._quick = random.choice((0.5, 5.0, 20.0))
         fleet.answer = self.answer
@@ -84,7 +71,7 @@ class Work:
             self._free(home)
         else:
             expect_equal(answer.value.unit_id, bell.bell.unit_id, "a claim grants what was asked for")
-            self._check_place(home, answer.value)
+            check_place(self._deployment, home, answer.value)
             self._begin(Attempt(home, bell, answer.value))
 
     def _check_needless(self, bell: Received) -> None:
@@ -108,18 +95,9 @@ class Work:
         paused = self._deployment.watch.pauses.may_last(unit, worker.node_id, at=at)
         expect(small or wide or paused, "a machine that can do the work may have it", (unit.id, home.number))
 
-    def _check_place(self, home: Home, grant: UnitGrant) -> None:
-        """Sensitive work stays in the pools that it may run in, whatever a machine asks for."""
-        unit = self._unit(grant)
-        url = self._deployment.queue.queue_url(unit.pool, unit.capability)
-        worker = home.machine.worker
-        expect(url in worker.queue_urls, "a unit runs in its own pool and class", (grant.unit_id, url))
-        needed, there = unit.work.required_disk_mb, worker.disk_free_mb
-        expect(needed <= there, "a unit runs where it fits", (grant.unit_id, needed, there))
-        expect(home.machine.pages or grant.more_needs is None, "who reads no further pages gets no such unit", grant.unit_id)
-
     def _begin(self, attempt: Attempt) -> None:
-        self._grants.append(attempt.grant)
+        self._lies.grants.append(attempt.grant)
+        attempt.began = self._loop.now
         self._fetch(attempt)
         long = self._random.random() < 0.1
         attempt.runtime = self._random.uniform(40, 400) if long else self._random.expovariate(1 / self._quick)
@@ -127,7 +105,7 @@ class Work:
             self._crash(attempt)
             return
         if self._faults.happens("lie"):
-            self._lie(attempt)
+            self._lies.tell_one(attempt)
         if self._faults.happens("stall"):
             attempt.runtime += self._random.uniform(_LEASE_SECONDS, 15 * _LEASE_SECONDS)
         else:
@@ -154,37 +132,43 @@ class Work:
         self._fleet.free(home)
 
     def _beat_later(self, attempt: Attempt) -> None:
-        wait = _BEAT_SECONDS * attempt.home.pace
-        if wait < attempt.runtime:
-            beat = partial(self._beat, attempt, self._loop.now + attempt.runtime)
-            self._loop.after(wait, "beat", attempt.grant.unit_id, beat)
+        wait = attempt.wait * attempt.home.pace
+        if self._loop.now + wait < attempt.began + attempt.runtime:
+            self._loop.after(wait, "beat", attempt.grant.unit_id, partial(self._beat, attempt))
 
-    def _beat(self, attempt: Attempt, ends_at: float) -> None:
+    def _beat(self, attempt: Attempt) -> None:
         if attempt.over:
             return
-        before = self._status(attempt.grant)
+        before = self._unit(attempt.grant).status
         log = self._random.choice((None, _LOG))
-        answer = self._calls.make(partial(attempt.home.machine.heartbeat, attempt.grant, fraction=0.5, log=log, beats=1.0))
-        if answer.value is not None and not self._is_to_go_on(attempt, before, answer.value, log):
-            self._finish(attempt)
-            return
-        wait = _BEAT_SECONDS * attempt.home.pace
-        if self._loop.now + wait < ends_at:
-            self._loop.after(wait, "beat", attempt.grant.unit_id, partial(self._beat, attempt, ends_at))
-
-    def _is_to_go_on(self, attempt: Attempt, before: UnitStatus, answer: HeartbeatResponse, log: LogChunk | None) -> bool:
-        """Whether the attempt is still wanted, and that the answer has what it should have."""
-        unit_id, told = attempt.grant.unit_id, answer.units[0]
-        wait = answer.heartbeat_seconds
-        expect(wait <= _BEAT_SECONDS, "no machine is to be silent for longer than it may be", (unit_id, wait))
-        if told.verdict is UnitVerdict.CONTINUE:
-            expect((told.log_upload is None) == (log is None), "a piece of log has its place, once it is asked for", unit_id)
+        age = int(self._loop.now - attempt.began)
+        beat = partial(attempt.home.machine.heartbeat, attempt.grant, fraction=0.5, log=log, age=age, beats=1.0)
+        answer = self._calls.make(beat)
+        if answer.value is not None:
+            told = answer.value.units[0]
+            if told.verdict is not UnitVerdict.CONTINUE:
+                self._check_ended(attempt, before, told)
+                self._finish(attempt)
+                return
+            expect((told.log_upload is None) == (log is None), "a piece of log has its place, once it is asked for", told)
+            self._check_cadence(answer.value, age)
             self._check_told(attempt)
-            return True
+            attempt.wait = answer.value.heartbeat_seconds
+        self._beat_later(attempt)
+
+    def _check_ended(self, attempt: Attempt, before: UnitStatus, told: UnitInstruction) -> None:
         cancelled = told.verdict is UnitVerdict.CANCEL
-        expect(cancelled or before is not UnitStatus.CANCELLED, "who holds a cancelled unit is told so", unit_id)
-        expect(not cancelled or self._status(attempt.grant) is UnitStatus.CANCELLED, "only what was cancelled is", unit_id)
-        return False
+        expect(cancelled or before is not UnitStatus.CANCELLED, "who holds a cancelled unit is told so", told.unit_id)
+        is_so = self._unit(attempt.grant).status is UnitStatus.CANCELLED
+        expect(is_so or not cancelled, "only what was cancelled is", told.unit_id)
+
+    def _check_cadence(self, answer: HeartbeatResponse, age: int) -> None:
+        """A machine is to call again when its attempt is twice as old, within bounds; and its lease outlasts that."""
+        told, most = answer.units[0], self._deployment.ports.settings.heartbeat_most_seconds
+        wanted = min(max(_BEAT_SECONDS, age), max(_BEAT_SECONDS, most))
+        expect_equal(answer.heartbeat_seconds, wanted, "no machine is to be silent for longer than it may be")
+        grace = (told.lease_seconds or 0) - wanted
+        expect(_GRACE_SECONDS - 1 <= grace <= _GRACE_SECONDS, "a lease outlasts the next heartbeat", (told, wanted))
 
     def _check_told(self, attempt: Attempt) -> None:
         """Where only work fails, nobody writes between a heartbeat and a look at the row."""
@@ -197,15 +181,12 @@ class Work:
     def _unit(self, grant: UnitGrant) -> Unit:
         return self._deployment.world.units[grant.job_id][grant.unit_id]
 
-    def _status(self, grant: UnitGrant) -> UnitStatus:
-        return self._unit(grant).status
-
     def _report(self, attempt: Attempt) -> None:
         if attempt.over:
             return
         code = None
         if self._faults.happens("fail"):
-            code = self._random.choice(_SAYABLE)
+            code = self._random.choice(self._random.choice((_SAYABLE, _OF_MACHINES)))
         elif self._faults.happens("drain"):
             code = FailureCode.NODE_DRAINED
             home = attempt.home
@@ -234,6 +215,7 @@ class Work:
             expect_equal(answer.value.unit_id, unit_id, "a report is answered")
             if code is FailureCode.NODE_DRAINED and answer.value.accepted:
                 self._deployment.watch.taken_back[unit_id] += 1
+            self._check_runtime(attempt)
         if answer.failed and tries < _REPORT_TRIES:
             again = partial(self._say, attempt, code, tries + 1)
             self._loop.after(self._random.uniform(0.5, 6), "report again", unit_id, again)
@@ -243,6 +225,13 @@ class Work:
             other = self._random.choice((code, None, FailureCode.SCRIPT_FAILED))
             self._loop.after(late, "report twice", unit_id, partial(self._repeat, attempt, other))
         self._finish(attempt)
+
+    def _check_runtime(self, attempt: Attempt) -> None:
+        """Where only work fails, nobody writes between a report and a look at the row."""
+        unit = self._unit(attempt.grant)
+        if self._deployment.watch.window is not None and unit.status in (UnitStatus.COMPLETED, UnitStatus.FAILED):
+            told = abs((unit.runtime_seconds or 0) - attempt.runtime) < 1
+            expect(told, "a unit ran for as long as its machine says", (unit.id, unit.runtime_seconds, attempt.runtime))
 
     def _repeat(self, attempt: Attempt, code: FailureCode | None) -> None:
         """Another report, long after the last: whose report ended the attempt is told how the unit stands."""
@@ -257,65 +246,9 @@ class Work:
         if code is None:
             return self._calls.make(partial(machine.complete, grant, runtime_seconds=round(attempt.runtime, 3)))
         self._deployment.watch.failed[grant.unit_id] += 1
-        return self._calls.make(partial(machine.fail, grant, code))
+        return self._calls.make(partial(machine.fail, grant, code, runtime_seconds=round(attempt.runtime, 3)))
 
     def _finish(self, attempt: Attempt) -> None:
         if not attempt.over:
             attempt.over = True
             self._free(attempt.home)
-
-    def _lie(self, attempt: Attempt) -> None:
-        """Before the honest report, something that is not true."""
-        what = self._random.choice(_LIES)
-        late = self._random.uniform(0, attempt.runtime)
-        self._loop.after(late, f"lie about {what}", attempt.grant.unit_id, partial(self._tell_lie, attempt, what))
-
-    def _tell_lie(self, attempt: Attempt, what: str) -> None:
-        machine, grant, leases = attempt.home.machine, attempt.grant, self._deployment.node.leases
-        if what == "doorway":
-            foreign = Doorway(queue_url="https://evil.example/queue", receipt_handle="receipt")
-            self._calls.make(partial(leases.claim, machine.worker, grant.unit_id, foreign))
-        elif what == "unit":
-            other = self._random.choice(self._grants)
-            answer = self._calls.make(partial(leases.claim, machine.worker, other.unit_id, attempt.bell.doorway))
-            if answer.value is not None and answer.value.unit_id != grant.unit_id:
-                self._check_place(attempt.home, answer.value)
-                self._grants.append(answer.value)
-        elif what == "beat":
-            self._calls.make(partial(machine.heartbeat, self._random.choice(self._grants)))
-        elif what == "stage":
-            self._calls.make(partial(machine.heartbeat, grant, stage=CLAIMED))
-        elif what == "machine":
-            other_home = self._random.choice(self._fleet.homes)
-            self._refused(attempt, partial(other_home.machine.complete, grant), unless=other_home is attempt.home)
-        else:
-            report = partial(leases.complete, machine.worker, grant.unit_id, self._false_report(attempt, what))
-            honest = what == "runtime" or (what == "no output" and grant.role not in LEAVES_A_MODEL)
-            self._refused(attempt, report, unless=honest)
-
-    def _refused(self, attempt: Attempt, act: Any, *, unless: bool) -> None:
-        if unless:
-            self._deployment.watch.handed_in.add(attempt.grant.lease_token)
-        answer = self._calls.make(act)
-        if not unless and answer.value is not None:
-            expect_equal(answer.value.accepted, False, "a false report is not accepted")
-
-    def _false_report(self, attempt: Attempt, what: str) -> CompleteRequest:
-        grant = attempt.grant
-        lease, runtime = lease_of(grant), attempt.runtime
-        outputs = self._a_model(grant)
-        if what == "token":
-            lease = lease.model_copy(update={"lease_token": "0" * 32})
-        elif what == "attempt":
-            lease = lease.model_copy(update={"attempt": grant.attempt + 1})
-        elif what == "no output":
-            outputs = []
-        elif what == "another output":
-            outputs = [model_file(b"never uploaded", name="never.tar.gz")]
-        else:
-            runtime = self._random.choice((0.0, 1e9))
-        return CompleteRequest(lease=lease, outputs=outputs, metrics={MEASURED: runtime}, runtime_seconds=runtime)
-
-    def _a_model(self, grant: UnitGrant) -> list[OutputFile]:
-        self._deployment.objects.put(f"jobs/{grant.job_id}/{grant.unit_id}/{grant.attempt}/model.tar.gz", b"a model")
-        return [model_file(b"a model")]

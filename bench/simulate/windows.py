@@ -1,0 +1,77 @@
+"""Whether what a round notes of a wide job's window is so. All of it is a hint to the next round; a wrong one makes that look at
+rows in vain, or wait for the hourly one. Asked where steps are alone, so that the rows are as the round left them."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from bench.simulate.violations import expect, expect_equal
+from gpupool.jobs.model import Job, ReleaseWindow
+from gpupool.units.edges import gathers
+from gpupool.units.model import Unit, UnitStatus
+from gpupool.workflow import decide
+
+_UNDER_WAY = (UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING)
+_MOST_STRAGGLERS = 50
+# A round over everything begins hourly; it is asked for every quarter of an hour, and takes a moment.
+_WHOLE_WITHIN = timedelta(minutes=80)
+
+
+class Windows:
+    """``is_settled``: whether a unit has stayed as it is for longer than a round takes. ``released``: units at a time."""
+
+    def __init__(self, units: Mapping[str, Mapping[str, Unit]], is_settled: Callable[[Unit], bool], *, released: int) -> None:
+        self._units = units
+        self._is_settled = is_settled
+        self._released = released
+
+    def check(self, job: Job, window: ReleaseWindow, *, now: datetime) -> None:
+        units = [unit for _, unit in sorted(self._units[job.id].items())]
+        settled = [unit for unit in units if self._is_settled(unit)]
+        for unit in settled:
+            _check_unit(unit, window)
+        expect(window.met <= job.fan_outs, "a round opens the fan-outs that it knows of", (job.id, window))
+        expect(now - window.whole_at <= _WHOLE_WITHIN, "a round goes over everything hourly", (job.id, window))
+        if len(window.stragglers) < _MOST_STRAGGLERS:
+            end = len(units) if window.high is None else window.high
+            expect_equal(window.low, end, f"{job.id}: a round remembers single units before it stops")
+        for name in window.held:
+            waits = any(unit.capability == name and _is_ready(unit, window) for unit in units)
+            expect(waits or len(settled) < len(units), "held back is what could be released", (job.id, name, window))
+        self._check_refill(job, window, units, slack=len(units) - len(settled))
+        reach = max((_reach(unit) for unit in units), default=0)
+        expect(window.reach <= reach, "a round looks no further than completed units opened others", (job.id, window, reach))
+
+    def _check_refill(self, job: Job, window: ReleaseWindow, units: list[Unit], *, slack: int) -> None:
+        """When a quarter of a class that holds some back is done, and before the last one is."""
+        under_way = Counter(unit.capability for unit in units if unit.status in _UNDER_WAY)
+        running = Counter(unit.capability for unit in units if unit.status is UnitStatus.RUNNING)
+        wanted = [_to_be_done(under_way[name], max(self._released, running[name] * 3 // 2)) for name in window.held]
+        left = window.refill_at - job.units_completed - min(wanted, default=0)
+        expect(abs(left) <= slack, "more is released once a quarter is done", (job.id, window, wanted, job.units_completed))
+
+
+def _check_unit(unit: Unit, window: ReleaseWindow) -> None:
+    is_done = unit.status is UnitStatus.COMPLETED
+    if unit.index < window.low:
+        remembered = unit.index in window.stragglers
+        expect(remembered is not is_done, "what a round passes over is done or remembered", (unit.id, unit.status, window))
+    if _is_ready(unit, window):
+        place = unit.index in window.stragglers or (window.high is not None and unit.index >= window.high)
+        expect(place and unit.capability in window.held, "what could be released and is not is held back", (unit.id, window))
+    expect(window.reach >= _reach(unit), "a round looks as far as completed units opened others", (unit.id, window))
+
+
+def _is_ready(unit: Unit, window: ReleaseWindow) -> bool:
+    left = unit.open_needs if gathers(unit.needs) else unit.open_needs - window.met
+    return unit.status is UnitStatus.WAITING and not left
+
+
+def _reach(unit: Unit) -> int:
+    """The last unit that a completed one opens by itself."""
+    opens = unit.status is UnitStatus.COMPLETED and len(unit.dependents) <= decide.FAN_OUT
+    return max(unit.dependents, default=0) if opens else 0
+
+
+def _to_be_done(under_way: int, most: int) -> int:
+    return max(1, under_way - (most - most // 4))
