@@ -1,36 +1,18 @@
 """What must hold once nothing moves any more."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from datetime import timedelta
 
 from bench.simulate.books import check_books
 from bench.simulate.deployment import Deployment
+from bench.simulate.ended import check_ended, check_left, check_patience
 from bench.simulate.executions import At
-from bench.simulate.machines import LEAVES_A_MODEL, MEASURED
 from bench.simulate.prices import check_prices
 from bench.simulate.stories import check_story
 from bench.simulate.violations import expect, expect_equal
 from gpupool.events.model import SUBSCRIBABLE, Event
-from gpupool.jobs.model import Job
-from gpupool.ledger.model import EntryKind
 from gpupool.recovery.endings import EVENTS_PER_JOB
-from gpupool.units.artifacts import artifacts_of
-from gpupool.units.model import Unit, UnitStatus
 from gpupool.webhooks.model import DeliveryStatus
-from gpupool.wire.failures import FailureCode
-from gpupool.wire.vocabulary import ArtifactKind
 from gpupool.world import World
-
-# But for what clocks differ by.
-_A_DAY = timedelta(hours=24) - timedelta(seconds=2)
-
-
-def _may_be_forgotten(deployment: Deployment, event: Event) -> bool:
-    """Recovery looks at the latest page of a timeline only, and at the job's own events."""
-    job_id, timeline = event.job_id, deployment.world.events[event.job_id]
-    given_up = f"events of {job_id}" in deployment.lost
-    return given_up and len(timeline) > EVENTS_PER_JOB and not event.type.startswith("job.")
 
 
 def check_jobs(deployment: Deployment) -> None:
@@ -42,58 +24,28 @@ def check_jobs(deployment: Deployment) -> None:
     for execution in executions:
         expect_equal(execution.at, At.ENDED, f"the execution {execution.name} ended")
     for job in world.jobs.values():
-        units = world.units.get(job.id, {}).values()
-        expect(not job.is_live, "no job waits for ever", job.id)
-        expect((job.failure is not None) == (job.status == "failed"), "failed jobs say why", (job.id, job.status))
-        asked = job.cancel_requested_at is not None
-        expect(asked or job.status != "cancelled", "only whom a customer cancels is cancelled", job.id)
-        broken = [unit for unit in units if unit.status in (UnitStatus.FAILED, UnitStatus.REJECTED)]
-        if broken and job.status == "failed":
-            first = min(broken, key=lambda unit: (str(unit.finished_at), unit.id))
-            expect_equal(job.failure, first.failure, f"{job.id} failed for the reason of the unit that failed first")
-        if job.failure is not None and not broken:
-            ours = FailureCode.PLANNING_FAILED if job.started_at is None else FailureCode.INTERNAL
-            expect_equal(job.failure.code, ours, f"{job.id} fails for a unit's reason, or for ours")
+        units = tuple(world.units.get(job.id, {}).values())
+        check_ended(job, units)
         check_prices(job, units)
-        _check_patience(world, job, units)
-        done = all(unit.status is UnitStatus.COMPLETED for unit in units)
-        expect(job.status != "completed" or (done and bool(units)), "completed jobs are complete", job.id)
-        whole = [unit for unit in units if unit.id not in deployment.lost]
-        check_story(job, whole, world.events.get(job.id, {}).values())
+        check_patience(world, job, units)
+        told = [unit for unit in units if unit.id not in deployment.lost]
+        check_story(job, told, world.events.get(job.id, {}).values())
         for unit in units:
-            expect(unit.lease is None, "no lease survives its unit", unit.id)
-            left = artifacts_of(unit)
-            expect(len(left) == len(unit.outputs), "what a unit left is listed", (unit.id, unit.status))
-            lost = [each.id for each in left if deployment.objects.head(each.key) is None]
-            expect(not lost, "artifacts are kept with the result", lost)
-            taken_back = deployment.watch.taken_back[unit.id]
-            expect(
-                unit.max_attempts >= min(3 + taken_back, 10), "what an owner takes back is no attempt", (unit.id, taken_back)
-            )
-            owes = unit.status is UnitStatus.COMPLETED and unit.work.role in LEAVES_A_MODEL
-            has = any(each.kind is ArtifactKind.MODEL for each in unit.outputs)
-            expect(has or not owes, "who is paid for a model leaves one", unit.id)
-            if unit.status is UnitStatus.COMPLETED:
-                expect_equal(list(unit.metrics), [MEASURED], f"{unit.id} says what its report measured")
+            check_left(deployment, unit)
+    expect(not world.jobs.keys() - world.unwatched, "recovery has looked at every job", world.jobs.keys() - world.unwatched)
     for quota in world.quotas.values():
         expect(not quota.live_jobs, "ended jobs leave the quota", quota)
-
-
-def _check_patience(world: World, job: Job, units: Iterable[Unit]) -> None:
-    """As long as others of a job are served, its units have only to wait; and then for a day."""
-    mine = (entry for entry in world.transfers[job.customer_id].values() if entry.job_id == job.id)
-    served = [entry.created_at for entry in mine if entry.kind is EntryKind.DEBIT]
-    for unit in units:
-        if unit.failure is None or unit.failure.code is not FailureCode.DISPATCH_FAILED:
-            continue
-        if unit.queued_at is not None and unit.finished_at is not None:
-            heard = max([unit.queued_at, *(at for at in served if at < unit.finished_at)])
-            expect(unit.finished_at - heard > _A_DAY, "a unit waits for a day, as long as it may be served", (unit.id, heard))
 
 
 def check_queues(deployment: Deployment) -> None:
     left = {url: deployment.queue.waiting(url) for url in deployment.ports.queue_urls.by_name.values()}
     expect(not any(left.values()), "no bell is left for units that ended", left)
+
+
+def _may_be_forgotten(deployment: Deployment, event: Event) -> bool:
+    """Recovery looks at the latest page of a timeline only, and at the job's own events."""
+    is_long = len(deployment.world.events[event.job_id]) > EVENTS_PER_JOB
+    return event.id in deployment.lost and is_long and not event.type.startswith("job.")
 
 
 def check_webhooks(deployment: Deployment) -> None:

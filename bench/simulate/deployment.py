@@ -1,6 +1,6 @@
 """Everything that is deployed, in one process, driven by the loop: streams, executions, dead letters, webhooks."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -28,14 +28,15 @@ _MOST_BETWEEN_BEATS = (15, 60, 240)
 
 
 class Deployment:
-    """``queue`` and ``objects`` are what machines reach without us. ``buried``: how many bells became dead letters.
-    ``lost``: rows of which a record was given up."""
+    """``queue`` and ``objects`` are what machines reach without us. ``buried``: how many bells became dead letters, by unit;
+    ``rung_again``: how often those rang again. ``lost``: ids of rows and events of which a record was given up."""
 
     def __init__(self, random: Random, loop: Loop, faults: Faults) -> None:
         self._random, self._loop, self._faults = random, loop, faults
         self.watch = Watch(loop.clock)
-        self.records: dict[str, deque[Act]] = {}
-        self.buried = 0
+        self.records: dict[str, deque[tuple[str, Act]]] = {}
+        self.buried: Counter[str] = Counter()
+        self.rung_again = 0
         self.lost: set[str] = set()
         self.world = self.watch.world
         self.world.jobs = Rows(self._written)
@@ -75,7 +76,7 @@ class Deployment:
     def bury(self, url: str) -> None:
         """Hands the dead letters of a queue to their function."""
         for bell in self.queue.take_dead_letters(url):
-            self.buried += 1
+            self.buried[bell.unit_id] += 1
             self.queue.buried[url] += 1
             self._loop.after(self._random.uniform(1, 30), "dead letter", bell.unit_id, partial(self._dead_letter, url, bell))
 
@@ -106,18 +107,19 @@ class Deployment:
     def _written(self, change: Change) -> None:
         self.watch.written(change)
         if passes(change.before, change.after):
-            self._recorded(change.after.id, what_follows(self._outbox, change))
+            self._recorded(change.after.id, change.after.id, what_follows(self._outbox, change))
 
     def _told(self, change: Change) -> None:
         if passes(change.before, change.after):
-            self._recorded(f"events of {change.after.job_id}", partial(self._fan_out.publish, change.after))
+            event = change.after
+            self._recorded(f"events of {event.job_id}", event.id, partial(self._fan_out.publish, event))
 
-    def _recorded(self, row: str, act: "Act") -> None:
+    def _recorded(self, row: str, about: str, act: "Act") -> None:
         waiting = self.records.get(row)
         if waiting is not None:
-            waiting.append(act)
+            waiting.append((about, act))
             return
-        self.records[row] = deque((act,))
+        self.records[row] = deque(((about, act),))
         self._deliver_later(row)
 
     def _deliver_later(self, row: str) -> None:
@@ -132,10 +134,10 @@ class Deployment:
     def _deliver(self, row: str) -> None:
         """The next record of a row. One that fails is tried again before any later one of its row."""
         waiting = self.records[row]
-        act = waiting[0]
+        about, act = waiting[0]
         if self._faults.happens("record_lost"):
             self._loop.note("  record given up", row)
-            self.lost.add(row)
+            self.lost.add(about)
             done = True
         else:
             done, _ = self._faults.run(act)
@@ -152,7 +154,9 @@ class Deployment:
             del self.records[row]
 
     def _dead_letter(self, url: str, bell: Doorbell) -> None:
+        before = self._faults.calls["queue.ring"]
         done, _ = self._faults.run(partial(self._dead_letters.handle, bell))
+        self.rung_again += self._faults.calls["queue.ring"] - before
         if done:
             self.queue.buried[url] -= 1
             return

@@ -68,9 +68,11 @@ class Executor:
             self._loop.after(self._random.uniform(0.5, 30), "stopped", execution.name, partial(self._abandon, execution))
             return
         step = execution.at
+        window = self._world.jobs[execution.job_id].window
         before = self._faults.calls["units.replace"]
         done, _ = self._faults.run(execution.step)
-        self._check_size(execution, self._faults.calls["units.replace"] - before)
+        most = rounds.PAGE + (len(window.stragglers) if window is not None else 0)
+        self._check_size(execution, self._faults.calls["units.replace"] - before, most=most)
         if done:
             self._tries[execution.name] = 0
             execution.steps += 1
@@ -82,16 +84,13 @@ class Executor:
             self._loop.after(late, "step twice", execution.name, partial(self._step_again, execution, which))
         self._follow(execution)
 
-    def _check_size(self, execution: Execution, writes: int) -> None:
-        """A step has seconds, not minutes: it moves a page of units, twice if they fit one, and what stayed behind the others.
+    def _check_size(self, execution: Execution, writes: int, *, most: int) -> None:
+        """A step has seconds, not minutes: it moves a page of units, and what had stayed behind the others.
 
         Asked where steps are alone, for of several at once nobody knows whose writes they were.
         """
-        if self._loop.crowding:
-            return
-        window = self._world.jobs[execution.job_id].window
-        most = 2 * rounds.PAGE + (len(window.stragglers) if window is not None else 0)
-        expect(writes <= most, "a step writes no more than it has time for", (execution.name, writes, most))
+        alone = not self._loop.crowding
+        expect(not alone or writes <= most, "a step writes no more than it has time for", (execution.name, writes, most))
 
     def _failed(self, execution: Execution, step: At) -> None:
         """Tried again, an Advance with a fresh token; after the last try the job is compensated."""

@@ -9,6 +9,8 @@ from random import Random
 from bench.simulate.strands import Strands
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+# How far the clocks of two functions may differ: twice what one may be wrong, and a little more.
+CLOCKS_DIFFER = timedelta(seconds=2)
 _REMEMBERED = 60
 # How far apart two events may lie and still run at once.
 _AT_ONCE_SECONDS = 5.0

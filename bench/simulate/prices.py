@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 
+from bench.simulate.loop import CLOCKS_DIFFER
 from bench.simulate.violations import expect, expect_equal
 from gpupool.jobs.model import Job
 from gpupool.units.model import Unit, UnitStatus
 
 # Credits for every started minute.
 _PRICES = {"cpu": 1, "gpu-8g": 4, "gpu-16g": 6, "gpu-24g": 10, "gpu-80g": 40}
-# The clocks of two functions may differ by twice what one may be wrong.
-_CLOCKS_DIFFER_SECONDS = 2
 
 
 def check_prices(job: Job, units: Iterable[Unit]) -> None:
@@ -37,8 +36,8 @@ def _check_charge(unit: Unit, most: int) -> None:
     if ran is None or unit.started_at is None or unit.finished_at is None:
         expect(False, "a completed unit says how long it ran", unit.id)
         return
-    passed = (unit.finished_at - unit.started_at).total_seconds()
-    expect(0 <= ran <= max(0.0, passed) + _CLOCKS_DIFFER_SECONDS, "no longer than since its claim is charged", (ran, passed))
+    passed = unit.finished_at - unit.started_at + CLOCKS_DIFFER
+    expect(0 <= ran <= passed.total_seconds(), "no longer than since its claim is charged", (ran, passed))
     charged = min(most, _PRICES[unit.capability] * _started_minutes(ran))
     expect_equal(unit.credits, charged, f"{unit.id} costs the minutes that it started")
 

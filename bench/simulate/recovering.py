@@ -1,7 +1,5 @@
 """The scheduled recovery: every five minutes it looks for what was forgotten. Where only work goes wrong it finds nothing."""
 
-from collections import Counter
-
 from bench.simulate.faults import Faults
 from bench.simulate.loop import Loop
 from bench.simulate.violations import expect
@@ -12,12 +10,9 @@ _EAGER_SECONDS = 20
 
 
 class Recovering:
-    """``found``: how much of each kind."""
-
     def __init__(self, loop: Loop, faults: Faults, recovery: Recovery) -> None:
         self._loop, self._faults, self._recovery = loop, faults, recovery
         self._expects_nothing = False
-        self.found: Counter[str] = Counter()
 
     def expect_nothing(self) -> None:
         """From now on whatever it finds is a violation."""
@@ -29,7 +24,6 @@ class Recovering:
     def _run(self) -> None:
         done, report = self._faults.run(self._recovery.run)
         if done:
-            self.found.update(report.counts)
             failed = self._expects_nothing and (report.found or report.failed)
             expect(not failed, "recovery finds nothing where nothing went wrong", (report.found, report.failed))
         self.begin()

@@ -18,11 +18,9 @@ _BOUNDS: tuple[tuple[tuple[Any, ...], str, tuple[int, ...]], ...] = (
     ((edges,), "MOST_OWN_NEEDS", (1, 3, 8)),
     ((edges,), "_STRETCH", (2, 5, 128)),
     ((claims, inputs), "NEEDS_PER_PAGE", (1, 3, 50)),
-    # More than a job has pages, or no execution of it would ever get to wait.
+    # Enough for a round over a job of single pages, or no execution of it would ever get to wait.
     ((tending,), "MOST_STEPS", (30, 80, 1_000)),
 )
-
-
 # Where nothing goes wrong, recovery finds nothing after a minute that it would not find after half an hour.
 _PATIENCE = ("STARTED_AFTER", "CLOSED_AFTER", "HEARD_AFTER", "RELEASED_AFTER", "PAID_AFTER", "TOLD_AFTER")
 _A_MINUTE = timedelta(minutes=1)

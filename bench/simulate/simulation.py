@@ -29,7 +29,7 @@ _TROUBLE = 2 * _HOUR
 # After everybody behaves again: a lost bell costs an hour and a quarter.
 _JOBS_END_WITHIN = 3 * _HOUR
 # In some seeds nobody comes any more, and what waits is given up after a day.
-_DESERTED = 0.03
+_DESERTED = 0.05
 _PATIENCE = 27 * _HOUR
 _WEBHOOKS_END_WITHIN = 5 * 24 * _HOUR
 # In which what comes late has come, and recovery has looked at every job.
@@ -129,9 +129,12 @@ class Simulation:
         self.customers.begin()
         self.fleet.begin()
         self.deployment.recovering.begin()
-        self._pass(_TROUBLE, unless=lambda: self.customers.done)
-        self._pass(self._random.uniform(200, 1_500))
         deserted = self._random.random() < _DESERTED
+        if deserted:
+            self._pass(self._random.uniform(60, 900))
+        else:
+            self._pass(_TROUBLE, unless=lambda: self.customers.done)
+            self._pass(self._random.uniform(200, 1_500))
         self._heal(deserted=deserted)
         self._until(self._is_over, within=_PATIENCE if deserted else _JOBS_END_WITHIN, promise="no job waits for ever")
         self._pass(_LATE)
@@ -145,8 +148,7 @@ class Simulation:
                     self.deployment.world,
                     self.faults.calls,
                     executions=len(self.deployment.executor.all),
-                    rung=watch.rung.total(),
-                    buried=self.deployment.buried,
+                    rung=watch.rung.total() + self.deployment.rung_again,
                 )
         self._until(lambda: not self.deployment.postman.pending, within=_WEBHOOKS_END_WITHIN, promise="every delivery ends")
         checks.check_webhooks(self.deployment)

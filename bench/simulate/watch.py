@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from bench.simulate.loop import VirtualClock
+from bench.simulate.loop import CLOCKS_DIFFER, VirtualClock
 from bench.simulate.pauses import Pauses
 from bench.simulate.streams import Change
 from bench.simulate.violations import Violation
@@ -18,8 +18,6 @@ from gpupool.units.model import Unit, UnitStatus
 from gpupool.workflow import decide
 from gpupool.world import World
 
-# The clocks of two functions may differ by twice what one may be wrong.
-_CLOCKS_DIFFER = timedelta(seconds=2)
 _A_ROUND_TAKES = timedelta(seconds=5)
 _UNDER_WAY = (UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING)
 
@@ -140,7 +138,7 @@ class Watch:
         """A unit that waits again has not been rung for again; one that broke says why."""
         now = self._clock.moment
         if after.status is UnitStatus.QUEUED:
-            since = after.queued_at is not None and abs(after.queued_at - now) <= _CLOCKS_DIFFER
+            since = after.queued_at is not None and abs(after.queued_at - now) <= CLOCKS_DIFFER
             self._expect(since and after.rung_at is None, "a unit waits from the moment on when it is queued", after)
             reported = before.lease is not None and after.completed_by == before.lease.token
             said = (after.progress_stage, after.failure is not None)
@@ -158,7 +156,7 @@ class Watch:
         whose = (unit.node_name, unit.started_at)
         self._expect(None not in whose, "an attempt says who began it and when", (unit.id, whose))
         if unit.lease is not None and unit.started_at is not None:
-            pauses = self.pauses.may_last(replace(unit, lease=None), unit.lease.node_id, at=unit.started_at + _CLOCKS_DIFFER)
+            pauses = self.pauses.may_last(replace(unit, lease=None), unit.lease.node_id, at=unit.started_at + CLOCKS_DIFFER)
             self._expect(not pauses, "whoever failed a unit lets others have it first", (unit.id, unit.lease.node_id))
 
     def _check_release(self, before: Unit, after: Unit, window: int) -> None:
@@ -187,7 +185,7 @@ class Watch:
         lease = before.lease
         if lease is None or after.is_final or lease.token in self.handed_in:
             return
-        lapsed = lease.expires_at <= self._clock.moment + _CLOCKS_DIFFER
+        lapsed = lease.expires_at <= self._clock.moment + CLOCKS_DIFFER
         self._expect(lapsed, "one valid lease per unit", (after.id, str(lease.expires_at), str(self._clock.moment)))
 
     def _expect(self, holds: bool, promise: str, found: object) -> None:

@@ -1,5 +1,5 @@
-"""Whether what a round notes of a wide job's window is so. All of it is a hint to the next round; a wrong one makes that look at
-rows in vain, or wait for the hourly one. Asked where steps are alone, so that the rows are as the round left them."""
+"""Whether what a round notes of a wide job's window is so. All of it is a hint to the next round; a wrong one makes that look
+at rows in vain, or wait for the hourly one. Asked where steps are alone, so that the rows are as the round left them."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

@@ -1,7 +1,6 @@
 """What a machine does with a bell: claims, works, beats, reports; or crashes, stalls, lies and repeats itself."""
 
 from collections import Counter
-from datetime import timedelta
 from functools import partial
 from random import Random
 
@@ -10,7 +9,7 @@ from bench.simulate.deployment import Deployment
 from bench.simulate.faults import Faults
 from bench.simulate.fleet import Fleet, Home
 from bench.simulate.lies import Attempt, Lies, check_place
-from bench.simulate.loop import Loop
+from bench.simulate.loop import CLOCKS_DIFFER, Loop
 from bench.simulate.machines import LEAVES_A_MODEL, model_file
 from bench.simulate.violations import expect, expect_equal
 from gpupool.dispatch.memory import Received
@@ -20,7 +19,6 @@ from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import HeartbeatResponse, LogChunk, UnitGrant, UnitInstruction, UnitVerdict
 
-_CLOCKS_DIFFER = timedelta(seconds=2)
 _LOG = LogChunk(seq=0, size_bytes=7, sha256="0" * 64)
 _BEAT_SECONDS, _LEASE_SECONDS = 15, 60
 _GRACE_SECONDS = _LEASE_SECONDS - _BEAT_SECONDS
@@ -80,7 +78,7 @@ class Work:
         unit = self._deployment.world.units[bell.bell.job_id][bell.bell.unit_id]
         excused = unit.status is UnitStatus.CANCELLED or unit.rung_at is not None
         expect(excused, "a bell is heard until somebody answers it", (unit.id, unit.status))
-        if unit.is_final and not self._deployment.buried:
+        if unit.is_final and not self._deployment.buried[unit.id]:
             self._needless[unit.id] += 1
             rung = self._deployment.watch.rung[unit.id]
             expect(self._needless[unit.id] <= rung, "nobody hears again of a unit that needs nobody", (unit.id, rung))
@@ -91,7 +89,7 @@ class Work:
         worker, work = home.machine.worker, unit.work
         small = work.required_disk_mb > worker.disk_free_mb or work.required_vram_mb > worker.vram_mb
         wide = not home.machine.pages and len(unit.needs) > inputs.NEEDS_PER_PAGE
-        at = self._loop.clock.moment - _CLOCKS_DIFFER
+        at = self._loop.clock.moment - CLOCKS_DIFFER
         paused = self._deployment.watch.pauses.may_last(unit, worker.node_id, at=at)
         expect(small or wide or paused, "a machine that can do the work may have it", (unit.id, home.number))
 
@@ -193,10 +191,10 @@ class Work:
             home.slots = 0
             self._loop.after(self._random.uniform(30, 600), "back", f"home {home.number}", partial(self._undrain, home))
         if code is None and attempt.grant.role in LEAVES_A_MODEL:
-            self._upload(attempt)
+            self._check_upload_place(attempt)
         self._say(attempt, code, 1)
 
-    def _upload(self, attempt: Attempt) -> None:
+    def _check_upload_place(self, attempt: Attempt) -> None:
         """What a machine leaves comes to lie in its attempt's own place."""
         grant = attempt.grant
         answer = self._calls.make(partial(attempt.home.machine.place_of, grant, model_file(b"a model")))

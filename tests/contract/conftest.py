@@ -51,6 +51,8 @@ def stale_reads(request: pytest.FixtureRequest) -> Iterator[None]:
     stale: list[str] = []
 
     def look(params: dict[str, Any], model: Any, **_: Any) -> None:
+        if model.name == "BatchGetItem":
+            stale.extend(name for name, asked in params["RequestItems"].items() if not asked.get("ConsistentRead"))
         prompt = params.get("ConsistentRead") or params.get("IndexName") not in _PROMPT
         if model.name in ("GetItem", "Query") and not prompt and not params["TableName"].endswith("events"):
             stale.append(f"{model.name} of {params['TableName']}")

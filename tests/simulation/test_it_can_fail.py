@@ -13,6 +13,7 @@ from gpupool.idempotency.memory import MemoryIdempotencyStore
 from gpupool.jobs.memory import MemoryJobStore
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.ledger.memory import MemoryLedgerStore
+from gpupool.planning import pricing
 from gpupool.transitions.memory import MemoryTransitions
 from gpupool.units import claims, decide, heartbeats
 from gpupool.units.bells import Bells
@@ -24,9 +25,14 @@ from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Unit
 from gpupool.units.signing import Signing
 from gpupool.webhooks.fan_out import FanOut
-from gpupool.workflow import tending
+from gpupool.wire.units import Progress
+from gpupool.wire.vocabulary import CapabilityClass
+from gpupool.workflow import closing, rounds, tending
+from gpupool.workflow.model import Step
 from gpupool.workflow.outbox import Outbox
-from gpupool.workflow.settle import Settlement
+from gpupool.workflow.rounds import Round
+from gpupool.workflow.settle import Opened, Settlement
+from gpupool.workflow.tending import Tending
 
 SEEDS = 24
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -182,6 +188,72 @@ def a_failed_attempt_fails_the_job(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Outbox, "_move_unit", every_failure)
 
 
+def a_minute_costs_more_than_was_said(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(pricing.CREDITS_PER_MINUTE, CapabilityClass.CPU, 2)
+
+
+def everybody_pays_one_minute(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "observed_runtime", lambda *_args, **_named: 0.0)
+
+
+def nobody_waits_for_a_day(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "PATIENCE", timedelta(hours=20))
+
+
+def steps_never_stop(patch: pytest.MonkeyPatch) -> None:
+    def walk_on(*args: Any) -> tuple[Round, bool]:
+        walked, more = walk(*args)
+        while more:
+            walked, more = walk(*args[:2], walked, *args[3:])
+        return walked, more
+
+    walk = rounds.walk
+    patch.setattr(tending, "walk", walk_on)
+    patch.setattr(closing, "walk", walk_on)
+
+
+def an_execution_goes_on_for_ever(patch: pytest.MonkeyPatch) -> None:
+    def go_on(self: Tending, job: Job, step: Step) -> Step:
+        return tend(self, job, replace(step, steps=0))
+
+    tend = Tending.go_on
+    patch.setattr(Tending, "go_on", go_on)
+
+
+def what_is_held_back_is_not_noted(patch: pytest.MonkeyPatch) -> None:
+    note = MemoryJobStore.note_window
+    patch.setattr(MemoryJobStore, "note_window", lambda self, job_id, window: note(self, job_id, replace(window, high=None)))
+
+
+def attempts_share_a_place(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("gpupool.units.signing.output_key", lambda unit, name: f"jobs/{unit.job_id}/{unit.id}/{name}")
+
+
+def progress_is_not_kept(patch: pytest.MonkeyPatch) -> None:
+    renew = MemoryUnitStore.renew
+    patch.setattr(
+        MemoryUnitStore, "renew", lambda self, *args, progress, **named: renew(self, *args, progress=Progress(), **named)
+    )
+
+
+def every_unit_is_settled_twice(patch: pytest.MonkeyPatch) -> None:
+    conclude = Settlement.conclude
+
+    def twice(self: Settlement, unit: Unit) -> Opened:
+        self.settle(unit)
+        return conclude(self, unit)
+
+    patch.setattr(Settlement, "conclude", twice)
+
+
+def every_unit_fans_out(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("gpupool.workflow.settle.fans_out", lambda _: True)
+
+
+def an_unheard_bell_is_as_good(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Claims, "_prove", lambda *_args, **_named: None)
+
+
 BREAKS: dict[Break, str] = {
     debits_are_not_remembered: "a transfer is posted once|functions fail only where a fault was injected",
     a_lease_keeps_nobody_out: "one valid lease per unit",
@@ -192,7 +264,7 @@ BREAKS: dict[Break, str] = {
     needs_are_never_opened: "no job waits for ever",
     completed_units_are_free: "no job waits for ever|one debit per completed unit|a release empties the hold",
     an_ended_job_is_planned_again: "a job ends once|fails for a unit's reason, or for ours",
-    webhooks_are_not_enqueued: "is told every event once",
+    webhooks_are_not_enqueued: "is told every event once|recovery has looked at every job",
     a_wide_job_is_released_at_once: "no more than a windowful",
     an_attempt_remembers_the_one_before: "an attempt begins with nothing told",
     machines_are_left_alone: "silent for longer",
@@ -206,6 +278,17 @@ BREAKS: dict[Break, str] = {
     pages_are_given_to_who_reads_none: "who reads no further pages gets no such unit",
     logs_have_no_place: "a piece of log has its place",
     tokens_are_parked_twice: "no write of a job is in vain",
+    a_minute_costs_more_than_was_said: "was quoted|may cost its whole time",
+    everybody_pays_one_minute: "a unit ran for as long as its machine says",
+    nobody_waits_for_a_day: "a unit waits for a day",
+    steps_never_stop: "a step writes no more than it has time for",
+    an_execution_goes_on_for_ever: "hands over before its history is full",
+    what_is_held_back_is_not_noted: "could be released and is not is held back|remembers single units|finds nothing",
+    attempts_share_a_place: "uploads to its own place",
+    progress_is_not_kept: "says what its machine told",
+    every_unit_is_settled_twice: "a debit is posted once",
+    every_unit_fans_out: "only a fan-out is left to a round",
+    an_unheard_bell_is_as_good: "whose bell it has not heard|a bell is heard until somebody answers it",
     bells_are_rung_twice: "a bell is rung once|a bell is heard until somebody answers it",
     a_failed_attempt_fails_the_job: "fails for a unit's reason, or for ours|failed for the reason of the unit",
 }

@@ -1,7 +1,8 @@
 """What counts as wrong. Pure; whatever is young enough to be on its way yet is left alone.
 
 An alarm hangs on every finding, so only what is proven is one. A unit that waits for hours in a busy pool, or whose machine has
-vanished while nobody else is there, is ordinary: its message is still in the queue. The same unit beside an empty queue is not.
+vanished while nobody else is there, is ordinary: its message is still in the queue, or among the dead letters that ring again.
+The same unit beside an empty queue is not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

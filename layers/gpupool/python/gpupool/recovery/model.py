@@ -24,7 +24,7 @@ class Finding(StrEnum):
 class Evidence:
     """What a unit's own row cannot tell. A default is what one assumes who did not ask, and accuses nobody."""
 
-    # Messages in the unit's queue, hidden ones included.
+    # Messages in the unit's queue, hidden ones and dead letters included.
     bells: int | None = None
     # When the last of its needs was completed; of a unit without needs, when its job started.
     ready_since: datetime | None = None
