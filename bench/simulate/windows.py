@@ -44,8 +44,8 @@ class Windows:
 
     def _check_refill(self, job: Job, window: ReleaseWindow, units: list[Unit], *, slack: int) -> None:
         """When a quarter of a class that holds some back is done, and before the last one is."""
-        under_way = Counter(unit.capability for unit in units if unit.status in _UNDER_WAY)
-        running = Counter(unit.capability for unit in units if unit.status is UnitStatus.RUNNING)
+        under_way = Counter(str(unit.capability) for unit in units if unit.status in _UNDER_WAY)
+        running = Counter(str(unit.capability) for unit in units if unit.status is UnitStatus.RUNNING)
         wanted = [_to_be_done(under_way[name], max(self._released, running[name] * 3 // 2)) for name in window.held]
         left = window.refill_at - job.units_completed - min(wanted, default=0)
         expect(abs(left) <= slack, "more is released once a quarter is done", (job.id, window, wanted, job.units_completed))
