@@ -9,7 +9,7 @@ from math import sqrt
 from bench.mutants.excluded import EXCLUDED, UNNOTICED, matches, reason_of
 from bench.mutants.run import Wanted, noticed_by
 from bench.mutants.sites import Mutant, mutants_of
-from bench.mutants.suite import Stage
+from bench.mutants.suite import UNIT, Stage
 from bench.mutants.verdicts import Verdicts
 from bench.simulate.run import commit
 from local.layout import REPO_ROOT
@@ -22,10 +22,10 @@ Written by `make mutants`; not to be edited. {day}, commit {commit}.
 A mutant is the program with one small mistake: a condition removed or turned round, also one that DynamoDB checks, a bound
 moved by one, a statement, a `raise` or a written field left out. The fault suite must notice it: the deterministic simulation
 (`bench/simulate`, the 105 worlds of `make test`), the contract tests of the stores with their generated sequences
-(`tests/contract`) or the crash points (`tests/faults`). Unit tests do not count here. A mutant is counted for the first that
-notices it.
+(`tests/contract`) or the crash points (`tests/faults`). A mutant is counted for the first that notices it. Unit tests do not
+count; they were asked about what the fault suite let pass.
 
-**{noticed} of {run} mutants that were run were noticed: {score}.** {sample}
+**{noticed} of {run} mutants that were run were noticed: {score}.** {sample} With the unit tests: {together}.
 
 """
 _MADE = """
@@ -45,12 +45,14 @@ class _Row:
 
     @property
     def noticed(self) -> int:
-        return self.by.total()
+        """By the fault suite, to which unit tests do not belong."""
+        return sum(self.by[part] for part in _PARTS)
 
 
 def write(wanted: Wanted, verdicts: Verdicts) -> None:
     """Writes the report and says its sum on the terminal."""
-    rows, left = [], []
+    rows: list[_Row] = []
+    left: list[tuple[Mutant, tuple[Stage, str] | None]] = []
     excluded: list[Mutant] = []
     for path in wanted.paths:
         mutants = list(mutants_of(path))
@@ -59,7 +61,7 @@ def write(wanted: Wanted, verdicts: Verdicts) -> None:
         tried = [each for each in mutants if verdicts.was_tried(each)]
         found = {each: noticed_by(each, verdicts) for each in tried}
         by = Counter(stage.counts_as for stage, _ in filter(None, found.values()))
-        left += [each for each, noticed in found.items() if noticed is None]
+        left += [(each, noticed) for each, noticed in found.items() if noticed is None or noticed[0].counts_as == UNIT]
         rows.append(_Row(path, len(mutants), len(tried), by, sum(1 for each in excluded if each.path == path)))
     text = _head(rows) + _table(rows) + _survivors(left, wanted.stages, verdicts) + _exclusions(excluded) + _MADE
     target = REPO_ROOT / "docs" / "mutants.md"
@@ -71,13 +73,20 @@ def write(wanted: Wanted, verdicts: Verdicts) -> None:
 def _head(rows: list[_Row]) -> str:
     made, run = sum(row.made for row in rows), sum(row.run for row in rows)
     noticed = sum(row.noticed for row in rows)
+    together = noticed + sum(row.by[UNIT] for row in rows)
     sample = f"{made:,} can be made; all were run." if run == made else f"{made:,} can be made, {run:,} of them were run."
     if 0 < run < made:
         low, high = interval(noticed, run)
         sample += f" Where these were drawn at random, 95 % confidence reaches from {100 * low:.1f} to {100 * high:.1f} %."
     day = datetime.now(UTC).date().isoformat()
     return _HEAD.format(
-        day=day, commit=commit(), noticed=f"{noticed:,}", run=f"{run:,}", score=_share(noticed, run), sample=sample
+        day=day,
+        commit=commit(),
+        noticed=f"{noticed:,}",
+        run=f"{run:,}",
+        score=_share(noticed, run),
+        together=_share(together, run),
+        sample=sample,
     )
 
 
@@ -90,11 +99,13 @@ def interval(part: int, whole: int) -> tuple[float, float]:
 
 
 def _table(rows: list[_Row]) -> str:
-    lines = ["| module | made | run | simulation | contract | faults | left | score |", "|---|---|---|---|---|---|---|---|"]
+    head = "| module | made | run | simulation | contract | faults | left | score | of these left, unit tests notice |"
+    lines = [head, "|---|---|---|---|---|---|---|---|---|"]
     for row in [*rows, *_rooms(rows)]:
         parts = " | ".join(str(row.by[part]) for part in _PARTS)
         lines.append(
-            f"| {row.path} | {row.made} | {row.run} | {parts} | {row.run - row.noticed} | {_share(row.noticed, row.run)} |"
+            f"| {row.path} | {row.made} | {row.run} | {parts} | {row.run - row.noticed} | {_share(row.noticed, row.run)} "
+            f"| {row.by[UNIT]} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -116,7 +127,7 @@ def _rooms(rows: list[_Row]) -> list[_Row]:
     ]
 
 
-def _survivors(left: Iterable[Mutant], stages: tuple[Stage, ...], verdicts: Verdicts) -> str:
+def _survivors(left: Iterable[tuple[Mutant, tuple[Stage, str] | None]], stages: tuple[Stage, ...], verdicts: Verdicts) -> str:
     lines = [
         "",
         "## What was not noticed",
@@ -126,9 +137,11 @@ def _survivors(left: Iterable[Mutant], stages: tuple[Stage, ...], verdicts: Verd
         "| where | mistake | why | not asked |",
         "|---|---|---|---|",
     ]
-    for mutant in sorted(left, key=lambda each: (each.path, each.line)):
+    for mutant, noticed in sorted(left, key=lambda each: (each[0].path, each[0].line)):
         why = next((each.reason for each in UNNOTICED if matches(each, mutant)), "not looked at yet")
-        asked = [stage.name for stage in stages if verdicts.get(mutant, stage) is None]
+        if noticed is not None:
+            why = f"{why}; a unit test notices it" if why != "not looked at yet" else "a unit test notices it"
+        asked = [stage.name for stage in stages if stage.counts_as != UNIT and verdicts.get(mutant, stage) is None]
         lines.append(f"| {mutant.path}:{mutant.line} | {_change(mutant)} | {why} | {'; '.join(asked)} |")
     return "\n".join(lines) + "\n"
 

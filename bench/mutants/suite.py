@@ -36,7 +36,10 @@ _SEQUENCES = tuple(
 _CRASHES = "tests/faults/test_crash_points.py"
 _UNDISTURBED = f"{_CRASHES}::test_an_undisturbed_run_ends_as_it_should"
 _DISTURBED = f"{_CRASHES}::test_whatever_goes_wrong_it_ends_as_it_should"
-_PARTED = {"contract": _CONTRACTS, "faults, undisturbed": (_UNDISTURBED,)}
+# Not of the fault suite; asked last, so that the report can say what of the rest they notice.
+UNIT = "unit"
+_UNITS = tuple(f"tests/unit/{room}" for room in ("ledger", "planning", "recovery", "units", "workflow"))
+_PARTED = {"contract": _CONTRACTS, "faults, undisturbed": (_UNDISTURBED,), "unit tests": _UNITS}
 # Without the emulator: a mutant lives in this process, and the emulator's answers are not what is asked about.
 _QUIET = ("-q", "-m", "not stack", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(REPO_ROOT))
 
@@ -46,7 +49,7 @@ Reached = dict[str, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """``counts_as``: what of the fault suite it belongs to. ``parts`` are seeds or tests; ``notice`` runs some of them.
+    """``counts_as``: what of the fault suite it belongs to, or ``UNIT``. ``parts`` are seeds or tests; ``notice`` runs some.
 
     ``cpu_seconds``: who needs so many hangs.
     """
@@ -83,6 +86,7 @@ def stages() -> tuple[Stage, ...]:
         Stage("contract, sequences", "contract", agreed, partial(_run_all, _SEQUENCES), 200),
         Stage("faults, undisturbed", "faults", crashed, _run_tests, 200),
         Stage("faults, every point", "faults", crashed, partial(_run_all, (_DISTURBED,)), 3_600),
+        Stage("unit tests", UNIT, ("tests/unit",), _run_tests, 120),
     )
 
 
@@ -117,6 +121,8 @@ def _load(stage: Stage) -> None:
         _run_tests((f"{_CONTRACTS[0]}::test_a_transfer_is_posted_once",))
     elif stage.counts_as == "faults":
         _run_tests((f"{_UNDISTURBED}[one unit]",))
+    elif stage.counts_as == UNIT:
+        _pytest(("--collect-only", *_UNITS), _Listener())
     else:
         _simulate((0,), _SMALL, ())
 
@@ -146,7 +152,7 @@ def _run_all(nodes: tuple[str, ...], _: tuple[str, ...]) -> str:
 
 
 def _pytest(arguments: tuple[str, ...], listener: "_Listener") -> str:
-    rest = [str(REPO_ROOT / each) if ".py" in each else each for each in arguments]
+    rest = [str(REPO_ROOT / each) if each.startswith("tests/") else each for each in arguments]
     code = pytest.main([*_QUIET, *rest], plugins=[listener])
     if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return ""
