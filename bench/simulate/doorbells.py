@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from random import Random
 
@@ -10,6 +11,7 @@ from bench.simulate.loop import Loop
 from gpupool.dispatch.memory import MemoryQueue
 from gpupool.dispatch.model import QueueUrls
 from gpupool.wire.joining import Doorbell
+from gpupool.wire.units import Doorway
 
 
 class Doorbells(MemoryQueue):
@@ -24,6 +26,11 @@ class Doorbells(MemoryQueue):
 
     def waiting(self, queue_url: str) -> int:
         return super().waiting(queue_url) + self.buried[queue_url]
+
+    def seen_at(self, doorway: Doorway) -> datetime | None:
+        """From when on others see the message; None when it is gone, or has been handed out again."""
+        message = self._of(doorway.queue_url).by_receipt.get(doorway.receipt_handle)
+        return None if message is None else message.visible_at
 
     def ring(self, queue_url: str, bell: Doorbell, *, group: str) -> None:
         if self._faults.happens("bell_again"):

@@ -10,15 +10,15 @@ from bench.simulate.deployment import Deployment
 from bench.simulate.fleet import Fleet, Home
 from bench.simulate.loop import Loop
 from bench.simulate.machines import LEAVES_A_MODEL, MEASURED, lease_of, model_file
-from bench.simulate.violations import expect, expect_equal
+from bench.simulate.violations import expect
 from gpupool.dispatch.memory import Received
 from gpupool.units.decide import CLAIMED
 from gpupool.units.model import UnitStatus
-from gpupool.wire.units import CompleteRequest, Doorway, OutputFile, UnitGrant
+from gpupool.wire.units import CompleteRequest, Doorway, OutputFile, UnitGrant, UnitVerdict
 
 _KINDS = (
     *("no output", "another output", "other bytes", "token", "attempt", "machine", "runtime"),
-    *("unit", "doorway", "receipt", "beat", "stage"),
+    *("unit", "nobody", "doorway", "receipt", "beat", "stage"),
 )
 
 
@@ -58,17 +58,28 @@ class Lies:
             if answer.value is not None and answer.value.unit_id != grant.unit_id:
                 check_place(self._deployment, attempt.home, answer.value)
                 self.grants.append(answer.value)
+        elif what == "nobody":
+            self._speak_of_nobody(attempt)
         elif what == "beat":
             self._calls.make(partial(machine.heartbeat, self._random.choice(self.grants)))
         elif what == "stage":
             self._calls.make(partial(machine.heartbeat, grant, stage=CLAIMED))
         elif what == "machine":
             other_home = self._random.choice(self._fleet.homes)
-            self._refused(attempt, partial(other_home.machine.complete, grant), unless=other_home is attempt.home)
+            self._refused(attempt, what, partial(other_home.machine.complete, grant), unless=other_home is attempt.home)
         else:
             report = partial(leases.complete, machine.worker, grant.unit_id, self._false_report(attempt, what))
             honest = what == "runtime" or (what == "no output" and grant.role not in LEAVES_A_MODEL)
-            self._refused(attempt, report, unless=honest)
+            self._refused(attempt, what, report, unless=honest)
+
+    def _speak_of_nobody(self, attempt: Attempt) -> None:
+        """Of a unit that there never was."""
+        machine, nobody = attempt.home.machine, f"{attempt.grant.job_id}.99999"
+        claim = partial(self._deployment.node.leases.claim, machine.worker, nobody, attempt.bell.doorway)
+        beat = partial(machine.heartbeat, attempt.grant.model_copy(update={"unit_id": nobody}))
+        answer = self._calls.make(self._random.choice((claim, beat)))
+        lost = answer.value is None or answer.value.units[0].verdict is UnitVerdict.LEASE_LOST
+        expect(lost, "nobody holds what there never was", nobody)
 
     def _claim_unheard(self, attempt: Attempt, what: str) -> None:
         """A unit that waits, by a queue that is not ours or a receipt that was made up."""
@@ -80,12 +91,12 @@ class Lies:
         answer = self._calls.make(partial(self._deployment.node.leases.claim, attempt.home.machine.worker, wanted, doorway))
         expect(answer.value is None, "nobody gets a unit whose bell it has not heard", (wanted, what))
 
-    def _refused(self, attempt: Attempt, act: Any, *, unless: bool) -> None:
+    def _refused(self, attempt: Attempt, what: str, act: Any, *, unless: bool) -> None:
         if unless:
             self._deployment.watch.handed_in.add(attempt.grant.lease_token)
         answer = self._calls.make(act)
         if not unless and answer.value is not None:
-            expect_equal(answer.value.accepted, False, "a false report is not accepted")
+            expect(what != "token" and not answer.value.accepted, "a false report is not accepted", (what, answer))
 
     def _false_report(self, attempt: Attempt, what: str) -> CompleteRequest:
         grant = attempt.grant

@@ -121,6 +121,11 @@ class Machine:
             cursor = page.more_needs
         return found
 
+    def named(self, grant: UnitGrant, unit_ids: list[str]) -> list[str]:
+        """Ids of those among the named that the unit needs."""
+        request = InputsRequest(lease=lease_of(grant), only=unit_ids)
+        return [each.unit_id for each in self._leases.inputs(self.worker, grant.unit_id, request).needs]
+
     def complete(
         self, grant: UnitGrant, *, runtime_seconds: float = 1, outputs: tuple[OutputFile, ...] | None = None
     ) -> ReportResponse:

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from bench.simulate.violations import expect, expect_equal
-from gpupool.jobs.model import JobStatus
+from gpupool.jobs.model import Job, JobStatus
 from gpupool.units.model import UnitStatus
 from gpupool.workflow.decide import fans_out
 from gpupool.world import World
@@ -18,9 +18,17 @@ def check_thrift(world: World, calls: Counter[str], *, executions: int, rung: in
     expect(
         calls["jobs.note_fan_out"] <= len(wide), "only a fan-out is left to a round", (calls["jobs.note_fan_out"], len(wide))
     )
+    waits = sum(_waits(job, len(world.units.get(job.id, {}))) for job in world.jobs.values())
+    expect(calls["jobs.park"] <= waits, "an execution that is woken has something to do", (calls["jobs.park"], waits))
     debits = 0
     for job in world.jobs.values():
         # Whoever ends a job before its last unit may find that a debit is on its way, and posts it again.
         times = 1 if job.status is JobStatus.COMPLETED else 2
         debits += times * sum(unit.status is UnitStatus.COMPLETED for unit in world.units.get(job.id, {}).values())
     expect(calls["transitions.settle"] <= debits, "a debit is posted once", (calls["transitions.settle"], debits))
+
+
+def _waits(job: Job, units: int) -> float:
+    """How often its execution may wait: a unit's end may open others or make room, and it looks once a minute at most."""
+    lived = (job.finished_at - job.created_at).total_seconds() if job.finished_at is not None else 0.0
+    return 3 + 2 * units + lived / 60

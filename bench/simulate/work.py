@@ -1,6 +1,5 @@
 """What a machine does with a bell: claims, works, beats, reports; or crashes, stalls, lies and repeats itself."""
 
-from collections import Counter
 from functools import partial
 from random import Random
 
@@ -8,13 +7,13 @@ from bench.simulate.calls import Answer, Calls
 from bench.simulate.deployment import Deployment
 from bench.simulate.faults import Faults
 from bench.simulate.fleet import Fleet, Home
+from bench.simulate.hearing import Hearing
 from bench.simulate.lies import Attempt, Lies, check_place
-from bench.simulate.loop import CLOCKS_DIFFER, Loop
+from bench.simulate.loop import Loop
 from bench.simulate.machines import LEAVES_A_MODEL, model_file
 from bench.simulate.violations import expect, expect_equal
 from gpupool.dispatch.memory import Received
 from gpupool.ids import unit_id
-from gpupool.units import inputs
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.units import HeartbeatResponse, LogChunk, UnitGrant, UnitInstruction, UnitVerdict
@@ -32,7 +31,7 @@ class Work:
         self._random, self._loop, self._faults, self._deployment, self._fleet = random, loop, faults, deployment, fleet
         self._calls = Calls(loop, faults)
         self._lies = Lies(random, loop, self._calls, deployment, fleet)
-        self._needless: Counter[str] = Counter()
+        self._hearing = Hearing(loop, deployment)
         self._quick = random.choice((0.5, 5.0, 20.0))
         fleet.answer = self.answer
 
@@ -62,36 +61,14 @@ class Work:
             again = partial(self._claim, home, bell, tries + 1)
             self._loop.after(self._random.uniform(0.5, 4), "claim again", bell.bell.unit_id, again)
         elif answer.value is None:
-            if self._deployment.watch.window is not None and answer.refused in ("UNIT_GONE", "UNIT_LEASED"):
-                self._check_needless(bell)
-            if answer.refused == "UNIT_NOT_SUITABLE":
-                self._check_unsuitable(home, bell)
+            if answer.refused is not None:
+                self._hearing.check_refused(home, bell, answer.refused)
             self._free(home)
         else:
             expect_equal(answer.value.unit_id, bell.bell.unit_id, "a claim grants what was asked for")
             check_place(self._deployment, home, answer.value)
+            self._hearing.check_hidden(answer.value.unit_id, bell.doorway, until=answer.value.lease_expires_at)
             self._begin(Attempt(home, bell, answer.value))
-
-    def _check_needless(self, bell: Received) -> None:
-        """Where only work fails, nobody hears a bell in vain, but of a cancelled unit, or of one that waited for so long that
-        it was rung for again."""
-        unit = self._deployment.world.units[bell.bell.job_id][bell.bell.unit_id]
-        excused = unit.status is UnitStatus.CANCELLED or unit.rung_at is not None
-        expect(excused, "a bell is heard until somebody answers it", (unit.id, unit.status))
-        if unit.is_final and not self._deployment.buried[unit.id]:
-            self._needless[unit.id] += 1
-            rung = self._deployment.watch.rung[unit.id]
-            expect(self._needless[unit.id] <= rung, "nobody hears again of a unit that needs nobody", (unit.id, rung))
-
-    def _check_unsuitable(self, home: Home, bell: Received) -> None:
-        """Only for want of room, for needs that it cannot read, or after it failed the unit is a machine sent away."""
-        unit = self._deployment.world.units[bell.bell.job_id][bell.bell.unit_id]
-        worker, work = home.machine.worker, unit.work
-        small = work.required_disk_mb > worker.disk_free_mb or work.required_vram_mb > worker.vram_mb
-        wide = not home.machine.pages and len(unit.needs) > inputs.NEEDS_PER_PAGE
-        at = self._loop.clock.moment - CLOCKS_DIFFER
-        paused = self._deployment.watch.pauses.may_last(unit, worker.node_id, at=at)
-        expect(small or wide or paused, "a machine that can do the work may have it", (unit.id, home.number))
 
     def _begin(self, attempt: Attempt) -> None:
         self._lies.grants.append(attempt.grant)
@@ -117,6 +94,14 @@ class Work:
             unit = self._unit(attempt.grant)
             wanted = [unit_id(unit.job_id, index) for index in unit.needs]
             expect_equal(answer.value, wanted, f"{unit.id} is handed what it needs")
+            self._fetch_some(attempt, wanted)
+
+    def _fetch_some(self, attempt: Attempt, needs: list[str]) -> None:
+        """And again those whose addresses have grown old, by name."""
+        some = self._random.sample(needs, min(len(needs), self._random.randint(0, 3)))
+        answer = self._calls.make(partial(attempt.home.machine.named, attempt.grant, [*some, f"{attempt.grant.job_id}.99999"]))
+        if answer.value is not None:
+            expect_equal(answer.value, sorted(some), f"{attempt.grant.unit_id} is handed what it asks for by name")
 
     def _crash(self, attempt: Attempt) -> None:
         """The power goes: nothing is said, and everything in hand is forgotten."""
@@ -150,6 +135,7 @@ class Work:
                 return
             expect((told.log_upload is None) == (log is None), "a piece of log has its place, once it is asked for", told)
             self._check_cadence(answer.value, age)
+            self._hearing.check_hidden(told.unit_id, attempt.bell.doorway, until=told.lease_expires_at)
             self._check_told(attempt)
             attempt.wait = answer.value.heartbeat_seconds
         self._beat_later(attempt)
@@ -214,6 +200,7 @@ class Work:
             if code is FailureCode.NODE_DRAINED and answer.value.accepted:
                 self._deployment.watch.taken_back[unit_id] += 1
             self._check_runtime(attempt)
+            self._hearing.check_silenced(unit_id, attempt.bell.doorway)
         if answer.failed and tries < _REPORT_TRIES:
             again = partial(self._say, attempt, code, tries + 1)
             self._loop.after(self._random.uniform(0.5, 6), "report again", unit_id, again)
@@ -236,6 +223,8 @@ class Work:
         known = self._unit(attempt.grant).completed_by == attempt.grant.lease_token
         answer = self._tell(attempt, code)
         expect(not known or answer.refused is None, "a report that was heard may be repeated", attempt.grant.unit_id)
+        held = known or answer.failed or (answer.value is not None and answer.value.accepted)
+        expect(held or answer.refused is not None, "whose lease is lost is told so", attempt.grant.unit_id)
 
     def _tell(self, attempt: Attempt, code: FailureCode | None) -> Answer:
         machine, grant = attempt.home.machine, attempt.grant

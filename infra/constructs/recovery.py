@@ -15,7 +15,7 @@ EVERY = Duration.minutes(5)
 # Every kind that the core finds, and what its alarm says.
 FINDINGS: Mapping[str, str] = {
     "job_without_execution": "A live job had no execution: it was started, or another one that closes the job.",
-    "queued_without_message": "A unit was queued and neither its queue nor the dead letters held a message: it was rung for again.",
+    "queued_without_message": "A unit was queued and no message, nor a dead letter, led to it: it was rung for again.",
     "lease_without_node": "A lease lapsed and no message led anybody to its unit: the unit was queued again, or failed.",
     "ready_not_released": "A unit waited for nothing and was not released: it was queued.",
     "completed_without_debit": "A completed unit had not been paid: it was, and what follows from it happened.",

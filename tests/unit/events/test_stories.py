@@ -113,6 +113,12 @@ def test_an_end_tells_what_was_left_behind() -> None:
     assert completed.id != ready.id
 
 
+def test_an_end_is_the_same_event_when_its_row_was_written_again() -> None:
+    ended = replace(CLAIMED, status=UnitStatus.COMPLETED, lease=None, finished_at=NOW, credits=4, version=4)
+
+    assert events_of_unit(None, replace(ended, version=7)) == events_of_unit(CLAIMED, ended)
+
+
 def test_a_failed_job_names_its_unit_and_its_cause() -> None:
     failed = replace(RUNNING, status=JobStatus.FAILED, finished_at=NOW, failure=CRASH, units_completed=1, credits_spent=3)
 

@@ -117,9 +117,11 @@ def _of_job(job: Job, kind: EventType, at: datetime, **facts: Any) -> Event:
 
 
 def _of_unit(unit: Unit, kind: EventType, at: datetime, **facts: Any) -> Event:
-    """The version is that of the write; padded, so that the ids of one moment keep the order of the writes."""
+    """The version is that of the write; padded, so that the ids of one moment keep the order of the writes. A unit ends once,
+    and its row may be written afterwards: whoever tells of the end again, from the row alone, makes the same event."""
+    written = "ended" if unit.is_final else f"{unit.version:06d}"
     data = _present(unit_id=unit.id, unit_name=unit.name, role=str(unit.work.role), status=str(unit.status), **facts)
-    return Event(f"{unit.id}#{unit.version:06d}#{kind}", unit.customer_id, unit.job_id, kind, at, data)
+    return Event(f"{unit.id}#{written}#{kind}", unit.customer_id, unit.job_id, kind, at, data)
 
 
 def _cause(failure: Failure) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class UnitCheck:
         self._clock = clock
 
     def look(self, job: Job, *, round_: int, waiting: Callable[[str], int]) -> Iterator[Found]:
-        """Findings, each repaired by the time it is told. ``waiting``: how many messages a queue holds, as ``Queue.waiting``."""
+        """Findings, each repaired by the time it is told. ``waiting``: messages of a queue, as ``Queue.waiting``."""
         start, whole = decide.window(job, round_=round_, size=UNITS_PER_LOOK)
         page = self._units.page(job.id, limit=UNITS_PER_LOOK, key=start)
         known = {unit.index: unit for unit in page.items}
