@@ -14,6 +14,7 @@ from bench.simulate.loop import START, Loop
 from bench.simulate.postman import Postman
 from bench.simulate.recovering import Recovering
 from bench.simulate.streams import Change, Partitions, Rows
+from bench.simulate.thrift import check_record
 from bench.simulate.watch import Watch
 from gpupool import bootstrap
 from gpupool.objects.memory import MemoryObjectStore
@@ -107,7 +108,14 @@ class Deployment:
     def _written(self, change: Change) -> None:
         self.watch.written(change)
         if passes(change.before, change.after):
-            self._recorded(change.after.id, change.after.id, what_follows(self._outbox, change))
+            self._recorded(change.after.id, change.after.id, partial(self._follow, change))
+
+    def _follow(self, change: Change) -> None:
+        before, queued = self._faults.calls["jobs.get"], self.watch.rung.total()
+        what_follows(self._outbox, change)()
+        if self.watch.window is not None:
+            reads, released = self._faults.calls["jobs.get"] - before, self.watch.rung.total() - queued
+            check_record(change, reads=reads, released=released)
 
     def _told(self, change: Change) -> None:
         if passes(change.before, change.after):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from bench.simulate.streams import Change
 from bench.simulate.violations import expect, expect_equal
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.units.model import UnitStatus
@@ -26,6 +27,20 @@ def check_thrift(world: World, calls: Counter[str], *, executions: int, rung: in
         times = 1 if job.status is JobStatus.COMPLETED else 2
         debits += times * sum(unit.status is UnitStatus.COMPLETED for unit in world.units.get(job.id, {}).values())
     expect(calls["transitions.settle"] <= debits, "a debit is posted once", (calls["transitions.settle"], debits))
+
+
+def check_record(change: Change, *, reads: int, released: int) -> None:
+    """What a function did with a record of a job or a unit. ``reads`` of the job: it looks only where it may have somebody to
+    wake. ``released``: how many units were queued meanwhile, after which there is nobody to wake."""
+    before, after = change.before, change.after
+    if isinstance(after, Job):
+        asked = after.cancel_requested_at is not None and (before is None or before.cancel_requested_at is None)
+        expect_equal(reads, int(asked), f"{after.id}: a cancel wakes the execution, and nothing else of a job does")
+        return
+    moved = before is None or before.status is not after.status
+    ended = moved and after.status in (UnitStatus.COMPLETED, UnitStatus.FAILED, UnitStatus.REJECTED)
+    may = ended and (not released or fans_out(after))
+    expect(reads <= int(may), "a unit wakes its execution once it ended and opened none", (after.id, after.status, reads))
 
 
 def _waits(job: Job, units: int) -> float:

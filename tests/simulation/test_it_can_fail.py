@@ -254,6 +254,14 @@ def an_unheard_bell_is_as_good(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Claims, "_prove", lambda *_args, **_named: None)
 
 
+def every_end_wakes_the_execution(patch: pytest.MonkeyPatch) -> None:
+    def conclude(self: Outbox, unit: Unit) -> None:
+        self._settlement.conclude(unit)
+        self._wake(unit.job_id)
+
+    patch.setattr(Outbox, "_conclude", conclude)
+
+
 BREAKS: dict[Break, str] = {
     debits_are_not_remembered: "a transfer is posted once|functions fail only where a fault was injected",
     a_lease_keeps_nobody_out: "one valid lease per unit",
@@ -269,7 +277,7 @@ BREAKS: dict[Break, str] = {
     an_attempt_remembers_the_one_before: "an attempt begins with nothing told",
     machines_are_left_alone: "silent for longer",
     what_broke_is_found_at_the_next_round: "a job ends with its last unit",
-    answered_bells_ring_on: "a bell is heard until somebody answers it",
+    answered_bells_ring_on: "a bell is heard until somebody answers it|bell is gone|nobody hears again",
     reports_are_not_recognised: "a report that was heard may be repeated",
     who_failed_a_unit_may_have_it_at_once: "whoever failed a unit lets others have it first",
     who_has_failed_once_is_sent_away: "a machine that can do the work may have it",
@@ -288,7 +296,8 @@ BREAKS: dict[Break, str] = {
     progress_is_not_kept: "says what its machine told",
     every_unit_is_settled_twice: "a debit is posted once",
     every_unit_fans_out: "only a fan-out is left to a round",
-    an_unheard_bell_is_as_good: "whose bell it has not heard|a bell is heard until somebody answers it",
+    an_unheard_bell_is_as_good: "whose bell it has not heard|a bell is silent while its unit is leased",
+    every_end_wakes_the_execution: "a unit wakes its execution once it ended and opened none",
     bells_are_rung_twice: "a bell is rung once|a bell is heard until somebody answers it",
     a_failed_attempt_fails_the_job: "fails for a unit's reason, or for ours|failed for the reason of the unit",
 }
