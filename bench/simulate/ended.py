@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bench.simulate.deployment import Deployment
 from bench.simulate.loop import CLOCKS_DIFFER
-from bench.simulate.machines import LEAVES_A_MODEL, MEASURED
+from bench.simulate.machines import LEAVES_A_MODEL, MEASURED, PEAK_MB
 from bench.simulate.violations import expect, expect_equal
 from gpupool.jobs.model import Job
 from gpupool.ledger.model import EntryKind
@@ -60,4 +60,5 @@ def check_left(deployment: Deployment, unit: Unit) -> None:
     if unit.status is UnitStatus.COMPLETED:
         has = any(each.kind is ArtifactKind.MODEL for each in unit.outputs)
         expect(has or unit.work.role not in LEAVES_A_MODEL, "who is paid for a model leaves one", unit.id)
-        expect_equal(list(unit.metrics), [MEASURED], f"{unit.id} says what its report measured")
+        measured = (list(unit.metrics), unit.peak_memory_mb)
+        expect_equal(measured, ([MEASURED], PEAK_MB), f"{unit.id} says what its report measured")

@@ -9,6 +9,7 @@ from bench.simulate.loop import CLOCKS_DIFFER, Loop
 from bench.simulate.violations import expect
 from gpupool.dispatch.memory import Received
 from gpupool.units import inputs
+from gpupool.units.decide import mark_of
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.wire.units import Doorway
 
@@ -34,6 +35,8 @@ class Hearing:
             expect(unit.is_final, "only of a unit that has ended nobody is needed", (unit.id, unit.status))
         if code == "UNIT_NOT_SUITABLE":
             self._check_unsuitable(home, unit)
+        if code == "UNIT_LEASED":
+            self._check_own(home, bell, unit)
         if not self._is_calm:
             return
         if code in ("UNIT_GONE", "UNIT_LEASED"):
@@ -54,6 +57,14 @@ class Hearing:
     def check_silenced(self, unit_id: str, doorway: Doorway | None) -> None:
         if doorway is not None and self._is_calm:
             expect(self._deployment.queue.seen_at(doorway) is None, "a reported unit's bell is gone", unit_id)
+
+    def _check_own(self, home: Home, bell: Received, unit: Unit) -> None:
+        """Whose claim was granted, and who was never told, may claim again. Asked where claims are alone."""
+        lease = unit.lease
+        if lease is None or self._loop.crowding or lease.expires_at <= self._loop.clock.moment + CLOCKS_DIFFER:
+            return
+        own = (home.machine.worker.node_id, mark_of(bell.doorway))
+        expect((lease.node_id, lease.bell) != own, "a claim whose answer was lost may be repeated", (unit.id, home.number))
 
     def _check_needless(self, unit: Unit) -> None:
         """Nobody hears a bell in vain, but of a cancelled unit, or of one that waited so long that it was rung for again."""

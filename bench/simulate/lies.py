@@ -9,7 +9,7 @@ from bench.simulate.calls import Calls
 from bench.simulate.deployment import Deployment
 from bench.simulate.fleet import Fleet, Home
 from bench.simulate.loop import Loop
-from bench.simulate.machines import LEAVES_A_MODEL, MEASURED, lease_of, model_file
+from bench.simulate.machines import LEAVES_A_MODEL, MEASURED, PEAK_MB, lease_of, model_file
 from bench.simulate.violations import expect
 from gpupool.dispatch.memory import Received
 from gpupool.units.decide import CLAIMED
@@ -18,7 +18,7 @@ from gpupool.wire.units import CompleteRequest, Doorway, OutputFile, UnitGrant, 
 
 _KINDS = (
     *("no output", "another output", "other bytes", "token", "attempt", "machine", "runtime"),
-    *("unit", "nobody", "doorway", "receipt", "beat", "stage"),
+    *("unit", "nobody", "doorway", "receipt", "beat", "other beat", "stage"),
 )
 
 
@@ -62,6 +62,8 @@ class Lies:
             self._speak_of_nobody(attempt)
         elif what == "beat":
             self._calls.make(partial(machine.heartbeat, self._random.choice(self.grants)))
+        elif what == "other beat":
+            self._beat_for_another(attempt)
         elif what == "stage":
             self._calls.make(partial(machine.heartbeat, grant, stage=CLAIMED))
         elif what == "machine":
@@ -71,6 +73,13 @@ class Lies:
             report = partial(leases.complete, machine.worker, grant.unit_id, self._false_report(attempt, what))
             honest = what == "runtime" or (what == "no output" and grant.role not in LEAVES_A_MODEL)
             self._refused(attempt, what, report, unless=honest)
+
+    def _beat_for_another(self, attempt: Attempt) -> None:
+        home = self._random.choice(self._fleet.homes)
+        answer = self._calls.make(partial(home.machine.heartbeat, attempt.grant))
+        if home is not attempt.home and answer.value is not None:
+            told = answer.value.units[0].verdict
+            expect(told is not UnitVerdict.CONTINUE, "no machine goes on with another's work", (attempt.grant.unit_id, told))
 
     def _speak_of_nobody(self, attempt: Attempt) -> None:
         """Of a unit that there never was."""
@@ -114,7 +123,8 @@ class Lies:
             outputs = [model_file(b"no model at all")]
         else:
             runtime = self._random.choice((0.0, 1e9))
-        return CompleteRequest(lease=lease, outputs=outputs, metrics={MEASURED: runtime}, runtime_seconds=runtime)
+        told = {"metrics": {MEASURED: runtime}, "peak_memory_mb": PEAK_MB}
+        return CompleteRequest(lease=lease, outputs=outputs, runtime_seconds=runtime, **told)
 
     def _a_model(self, grant: UnitGrant) -> list[OutputFile]:
         self._deployment.objects.put(f"jobs/{grant.job_id}/{grant.unit_id}/{grant.attempt}/model.tar.gz", b"a model")
