@@ -194,7 +194,6 @@ EXCLUDED: tuple[Note, ...] = (
         "->  unit is None or unit.status is not",
         "a running unit always has a lease",
     ),
-    Note("workflow/decide.py", "window_after", "->  done.wanted is not None", "what is wanted stands in the window before"),
     Note("workflow/decide.py", "tended", "< _MOST_STRAGGLERS  ->  len(seen.stragglers) <=", _SLACK),
     Note("workflow/decide.py", "", "50  ->  ", _SLACK),
     Note("workflow/tending.py", "Tending.hand_over", "1  ->  2", "any later generation goes on"),

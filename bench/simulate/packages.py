@@ -1,5 +1,6 @@
 """Training packages of every strategy, as their rows keep them."""
 
+from collections.abc import Collection
 from functools import cache
 from random import Random
 from typing import Any
@@ -21,12 +22,13 @@ def a_manifest(text: str) -> dict[str, Any]:
     return manifest_to_dict(parse_manifest(text, _FILES))
 
 
-def dag(*needs: tuple[int, ...]) -> str:
+def dag(*needs: tuple[int, ...], on_gpus: Collection[int] = ()) -> str:
     """The text of a manifest with one unit per argument: ``dag((), (0,), (0, 1))`` is a fork that joins again."""
     tables = []
     for at, wanted in enumerate(needs):
         names = ", ".join(f'"u{need}"' for need in wanted)
-        tables.append(f'[[units]]\nname = "u{at}"\nentry = "train.py"\nkind = "cpu"\nrequired_vram_mb = 0\nneeds = [{names}]\n')
+        place = 'kind = "gpu"\nrequired_vram_mb = 8000' if at in on_gpus else 'kind = "cpu"\nrequired_vram_mb = 0'
+        tables.append(f'[[units]]\nname = "u{at}"\nentry = "train.py"\n{place}\nneeds = [{names}]\n')
     return '[strategy]\nkind = "dag"\n' + "".join(tables)
 
 
@@ -42,12 +44,14 @@ def some_manifest(random: Random) -> dict[str, Any]:
         return a_manifest(SINGLE + random.choice(("", _EVALUATE)))
     if kind == "sweep":
         return a_manifest(sweep(random.choice((1, 2, 3, 4, 6, 10)), evaluated=random.random() < 0.4))
-    return a_manifest.__wrapped__(dag(*_some_graph(random)))
+    graph = _some_graph(random)
+    share = random.choice((0.0, 0.0, 0.5))
+    return a_manifest.__wrapped__(dag(*graph, on_gpus=[at for at in range(len(graph)) if random.random() < share]))
 
 
 def _some_graph(random: Random) -> list[tuple[int, ...]]:
-    """Per unit, which of those before it are needed; few edges, many edges, or a chain."""
-    density = random.choice((0.1, 0.3, 0.6))
+    """Per unit, which of those before it are needed: no edges, few or many."""
+    density = random.choice((0.0, 0.1, 0.3, 0.6))
     count = random.randint(1, _LARGEST_DAG)
     return [tuple(need for need in range(at) if random.random() < density) for at in range(count)]
 

@@ -24,6 +24,8 @@ _BOUNDS: tuple[tuple[tuple[Any, ...], str, tuple[int, ...]], ...] = (
 # Where nothing goes wrong, recovery finds nothing after a minute that it would not find after half an hour.
 _PATIENCE = ("STARTED_AFTER", "CLOSED_AFTER", "HEARD_AFTER", "RELEASED_AFTER", "PAID_AFTER", "TOLD_AFTER")
 _A_MINUTE = timedelta(minutes=1)
+# How often a round goes over everything: as often as it is asked for, or rarely in these short lives.
+_WHOLE_AGAIN = (_A_MINUTE, timedelta(hours=1))
 
 
 @contextmanager
@@ -31,11 +33,13 @@ def small_scale(random: Random, *, calm: bool) -> Iterator[None]:
     """The bounds of one seed; what they were before comes back afterwards."""
     before = [(module, name, getattr(module, name)) for modules, name, _ in _BOUNDS for module in modules]
     before += [(recovery, name, getattr(recovery, name)) for name in _PATIENCE]
+    before += [(decide, "_WHOLE_AGAIN", decide._WHOLE_AGAIN)]
     try:
         for modules, name, values in _BOUNDS:
             drawn = random.choice(values)
             for module in modules:
                 setattr(module, name, drawn)
+        decide._WHOLE_AGAIN = random.choice(_WHOLE_AGAIN)
         for name in _PATIENCE if calm else ():
             setattr(recovery, name, _A_MINUTE)
         yield

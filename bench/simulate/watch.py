@@ -91,7 +91,7 @@ class Watch:
             return
         windows = Windows(self.world.units, self._is_settled, released=released)
         try:
-            windows.check(after, after.window, now=self._clock.moment)
+            windows.check(after, after.window, before.window if before is not None else None, now=self._clock.moment)
         except Violation as violation:
             self.violation = self.violation or violation
             raise

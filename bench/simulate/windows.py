@@ -13,8 +13,8 @@ from gpupool.workflow import decide
 
 _UNDER_WAY = (UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING)
 _MOST_STRAGGLERS = 50
-# A round over everything begins hourly; it is asked for every quarter of an hour, and takes a moment.
-_WHOLE_WITHIN = timedelta(minutes=80)
+# A round over everything is asked for every quarter of an hour, and takes a moment.
+_ASKED_FOR = timedelta(minutes=20)
 
 
 class Windows:
@@ -25,13 +25,17 @@ class Windows:
         self._is_settled = is_settled
         self._released = released
 
-    def check(self, job: Job, window: ReleaseWindow, *, now: datetime) -> None:
+    def check(self, job: Job, window: ReleaseWindow, before: ReleaseWindow | None, *, now: datetime) -> None:
+        """``window``: as it is noted ``now``; ``before``: as it was."""
         units = [unit for _, unit in sorted(self._units[job.id].items())]
         settled = [unit for unit in units if self._is_settled(unit)]
         for unit in settled:
             _check_unit(unit, window)
         expect(window.met <= job.fan_outs, "a round opens the fan-outs that it knows of", (job.id, window))
-        expect(now - window.whole_at <= _WHOLE_WITHIN, "a round goes over everything hourly", (job.id, window))
+        often = decide._WHOLE_AGAIN
+        expect(now - window.whole_at <= often + _ASKED_FOR, "now and then a round goes over everything", (job.id, window))
+        if before is not None and window.whole_at != before.whole_at and not window.met - before.met:
+            expect(window.whole_at - before.whole_at > often, "a round over everything is rare", (job.id, before, window))
         if len(window.stragglers) < _MOST_STRAGGLERS:
             end = len(units) if window.high is None else window.high
             expect_equal(window.low, end, f"{job.id}: a round remembers single units before it stops")

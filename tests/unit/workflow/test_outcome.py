@@ -27,7 +27,7 @@ from gpupool.workflow.decide import (
     window_after,
 )
 from gpupool.workflow.model import Outcome
-from gpupool.workflow.rounds import Round
+from gpupool.workflow.rounds import Round, round_behind, round_over
 from tests.factories import NOW, a_job, a_unit
 
 BROKEN = platform_failure(a_job())
@@ -100,6 +100,15 @@ def test_a_job_that_holds_units_back_is_gone_over_when_there_is_room_or_another_
 def test_a_window_that_holds_nothing_back_waits_for_no_room() -> None:
     job = a_job(units_total=100, units_completed=50, window=ReleaseWindow(low=0, reach=0, refill_at=10, whole_at=NOW))
     assert outcome_of(job) is Outcome.ADVANCE
+
+
+@pytest.mark.parametrize(("low", "held", "whole"), [(0, (), True), (0, ("cpu",), False), (7, (), False), (7, ("cpu",), False)])
+def test_only_a_round_that_saw_every_unit_counts_as_one_over_everything(low: int, held: tuple[str, ...], whole: bool) -> None:
+    before = ReleaseWindow(low=low, reach=0, refill_at=10, whole_at=NOW, held=frozenset(held))
+    later = NOW + timedelta(minutes=15)
+    done = round_behind(a_job(), before)
+    assert (window_after(done, before, released=300, now=later).whole_at == later) is whole
+    assert window_after(round_over(a_job()), before, released=300, now=later).whole_at == later
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def window_after(done: Round, before: ReleaseWindow | None, *, released: int, no
         low=done.low,
         reach=done.reach,
         refill_at=done.counted + min((_to_be_done(done, each, released) for each in done.held), default=0),
-        whole_at=before.whole_at if before is not None and done.wanted is not None else now,
+        whole_at=now if before is None or (done.whole and done.wanted is None) else before.whole_at,
         high=done.high,
         held=done.held,
         stragglers=done.stragglers,

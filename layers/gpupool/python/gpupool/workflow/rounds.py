@@ -24,8 +24,9 @@ class Round:
     repeat the consequences of completed units. ``broke_first``: when the first failure happened, and to which unit.
 
     ``low``, ``high``, ``held``, ``stragglers`` and ``reach`` become those of the job's release window. ``wanted``: the classes
-    in which the round releases until one is held back again; None: in all, and it goes over everything. ``counted``: how many
-    units were paid when it began. ``released``: how many it released. ``writes``: what the current step has written.
+    in which the round releases until one is held back again; None: in all, to the last unit. ``whole``: it began with the first
+    unit. ``counted``: how many units were paid when it began. ``released``: how many it released. ``writes``: what the current
+    step has written.
     """
 
     after: str = ""
@@ -41,6 +42,7 @@ class Round:
     stragglers: frozenset[int] = frozenset()
     reach: int = 0
     wanted: frozenset[str] | None = None
+    whole: bool = True
     counted: int = 0
     released: int = 0
     writes: int = 0
@@ -70,7 +72,8 @@ def round_over(job: Job) -> Round:
 def round_behind(job: Job, window: ReleaseWindow) -> Round:
     """A round that begins behind what is completed anyway, and ends when enough is released, or with the last unit."""
     after = unit_id(job.id, window.low - 1) if window.low else ""
-    return replace(round_over(job), after=after, low=window.low, reach=window.reach, wanted=window.held or None)
+    wanted = window.held or None
+    return replace(round_over(job), after=after, low=window.low, reach=window.reach, wanted=wanted, whole=window.low == 0)
 
 
 def thorough_round_over(job: Job) -> Round:
