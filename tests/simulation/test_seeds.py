@@ -19,6 +19,6 @@ def test_every_promise_is_kept(first: int, played: Played) -> None:
     played.violations += len(summary.broken)
 
     assert not summary.broken, "".join(report(result, units=UNITS_PER_SEED) for result in summary.broken)
-    # All of them together are more than ten thousand units.
-    assert summary.units >= CHUNK * UNITS_PER_SEED * 0.96
+    # Of a deserted world's units some are never submitted; all worlds together have more than ten thousand.
+    assert summary.units >= CHUNK * UNITS_PER_SEED * 0.9
     assert len(summary.faults) >= 15
