@@ -18,6 +18,8 @@ class Note:
 
 _SLACK = "a bound with slack: every value near it keeps every promise"
 _AGAIN = "does again what was done: costs calls, and changes nothing"
+_SMALL = "windows of simulated jobs are too small to tell these numbers apart"
+_HINT = "a hint to the next round: seen in worlds without faults alone, which seldom hold units of several classes back"
 _TOGETHER = "a job and its hold are written together"
 _MOMENT = "differs in one moment, to the microsecond"
 _WHETHER = "is asked only whether it is"
@@ -209,6 +211,22 @@ UNNOTICED: tuple[Note, ...] = (
     Note(
         "workflow/decide.py", "writes_to_conclude", "", "how long a step takes is measured in bench/dispatch/scale.py, not here"
     ),
+    Note("workflow/tending.py", "Tending._tend", "writes_to_conclude", "as in writes_to_conclude"),
+    Note("workflow/decide.py", "is_to_be_watched", "", "how soon more machines are heard of is measured in bench/fairness"),
+    Note("workflow/tending.py", "Tending._after", "Outcome.WATCH if", "as in is_to_be_watched"),
+    Note("workflow/decide.py", "_to_be_done", "", _SMALL),
+    Note("workflow/decide.py", "_most_under_way", "", _SMALL),
+    Note("workflow/decide.py", "held_back", "", _HINT),
+    Note("workflow/decide.py", "tended", "", _HINT),
+    Note("workflow/decide.py", "window_after", "", _HINT),
+    Note("workflow/decide.py", "needs_a_whole_round", "", _HINT),
+    Note("workflow/decide.py", "is_held_back", "", "tells recovery, which looks at few jobs that hold units back for so long"),
+    Note("workflow/decide.py", "is_overdue", "", "a round too many, or one later"),
+    Note("workflow/decide.py", "lacks_consequences", "", "a round too many, or one later"),
+    Note("units/decide.py", "due", "", "a third defence, behind the bell and behind recovery: rarely the one that repairs"),
+    Note("units/decide.py", "bell_is_stale", "", "takes a job that waits for a day while others of it are served"),
+    Note("units/decide.py", "refuse_claim", "", "takes a lease that lapsed three times, or a bell of another pool"),
+    Note("units/decide.py", "_remembering", "", "takes a machine that fails one unit twice"),
     Note("workflow/closing.py", "Closing._end_unit", "if walked.thorough: ...  ->  if True", _AGAIN),
     Note("workflow/tending.py", "Tending._tend", "seen.thorough and overdue  ->  overdue", _AGAIN),
     Note("workflow/outbox.py", "Outbox._move_job", "->  after.cancel_requested_at is not None", _AGAIN),

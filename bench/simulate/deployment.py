@@ -106,7 +106,7 @@ class Deployment:
         ports.jitter = random.random
 
     def _written(self, change: Change) -> None:
-        self.watch.written(change)
+        self.watch.written(change, by=self._faults.calling)
         if passes(change.before, change.after):
             self._recorded(change.after.id, change.after.id, partial(self._follow, change))
 

@@ -122,8 +122,9 @@ class Faults:
     def __init__(self, random: Random, loop: Loop) -> None:
         self.rates = Rates()
         self.injected: Counter[str] = Counter()
-        # Of functions to ports, by port and method.
+        # Of functions to ports, by port and method; and the last of them.
         self.calls: Counter[str] = Counter()
+        self.calling = ""
         self._random = random
         self._loop = loop
         self._left = 0
@@ -168,6 +169,7 @@ class Faults:
 
     def call(self, name: str, method: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         self.calls[name] += 1
+        self.calling = name
         strands = self._loop.strands
         if strands.several:
             strands.hand_over()

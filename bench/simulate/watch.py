@@ -45,11 +45,16 @@ class Watch:
         self._moved_at: dict[str, datetime] = {}
         self.world = World(balances=_Balances(self), transfers=_Ledgers(self))
 
-    def written(self, change: Change) -> None:
+    def written(self, change: Change, *, by: str) -> None:
+        """``by``: the port and the method that wrote."""
         if isinstance(change.after, Job):
             self._job_written(change.before, change.after)
-        else:
-            self._unit_written(change.before, change.after)
+            return
+        self._unit_written(change.before, change.after)
+        if self.window is not None and change.before is not None and by != "units.open_edge":
+            # A round that saw nothing under way, for it saw each unit just before, opens once more what is open.
+            changed = replace(change.after, version=change.before.version) != change.before
+            self._expect(changed, "no write of a unit is in vain", (change.after.id, by))
 
     def posted(self, known: bool, transfer: Transfer) -> None:
         self._expect(not known, "a transfer is posted once", transfer)
@@ -108,7 +113,6 @@ class Watch:
             return
         if self.window is not None:
             self._check_release(before, after, self.window)
-            self._expect(replace(after, version=before.version) != before, "no write of a unit is in vain", after.id)
         self.pauses.written(before, after)
         if before.is_final:
             ends = [(each.status, each.credits, each.failure) for each in (before, after)]
@@ -172,7 +176,8 @@ class Watch:
             self._most_running[place] = max(running, self._most_running.get(place, 0))
         if (before.status, after.status) != (UnitStatus.WAITING, UnitStatus.QUEUED) or not self._is_left_to_rounds(after):
             return
-        ahead = sum(unit.status in _UNDER_WAY and unit.index < after.index for unit in of_its_class)
+        before_it = (unit for unit in of_its_class if unit.index < after.index and self._is_settled(unit))
+        ahead = sum(unit.status in _UNDER_WAY for unit in before_it)
         most = max(window, self._most_running.get(place, 0) * 3 // 2)
         self._expect(ahead < most, "of a wide job no more than a windowful is released", (after.id, ahead, most))
 
