@@ -43,6 +43,7 @@ class Watch:
         self._clock = clock
         self._held: dict[str, int] = {}
         self._moved_at: dict[str, datetime] = {}
+        self._opened_at: dict[str, datetime] = {}
         self.world = World(balances=_Balances(self), transfers=_Ledgers(self))
 
     def written(self, change: Change, *, by: str) -> None:
@@ -50,6 +51,8 @@ class Watch:
         if isinstance(change.after, Job):
             self._job_written(change.before, change.after)
             return
+        if by == "units.open_edge":
+            self._opened_at[change.after.id] = self._clock.moment
         self._unit_written(change.before, change.after)
         if self.window is not None and change.before is not None and by != "units.open_edge":
             # A round that saw nothing under way, for it saw each unit just before, opens once more what is open.
@@ -176,10 +179,15 @@ class Watch:
             self._most_running[place] = max(running, self._most_running.get(place, 0))
         if (before.status, after.status) != (UnitStatus.WAITING, UnitStatus.QUEUED) or not self._is_left_to_rounds(after):
             return
-        before_it = (unit for unit in of_its_class if unit.index < after.index and self._is_settled(unit))
+        before_it = (unit for unit in of_its_class if unit.index < after.index and unit.id not in self._just_opened())
         ahead = sum(unit.status in _UNDER_WAY for unit in before_it)
         most = max(window, self._most_running.get(place, 0) * 3 // 2)
         self._expect(ahead < most, "of a wide job no more than a windowful is released", (after.id, ahead, most))
+
+    def _just_opened(self) -> set[str]:
+        """Units that a completed one has opened since the round saw them."""
+        since = self._clock.moment - _A_ROUND_TAKES
+        return {unit_id for unit_id, at in self._opened_at.items() if at > since}
 
     def _is_left_to_rounds(self, unit: Unit) -> bool:
         rows = self.world.units[unit.job_id]
