@@ -25,7 +25,7 @@ moved by one, a statement, a `raise` or a written field left out. The fault suit
 (`tests/contract`) or the crash points (`tests/faults`). A mutant is counted for the first that notices it. Unit tests do not
 count; they were asked about what the fault suite let pass.
 
-**{noticed} of {run} mutants that were run were noticed: {score}.** {sample} With the unit tests: {together}.
+**{noticed} of {run} mutants that were run were noticed: {score}.** {sample} {rest}
 
 """
 _MADE = """
@@ -63,17 +63,22 @@ def write(wanted: Wanted, verdicts: Verdicts) -> None:
         by = Counter(stage.counts_as for stage, _ in filter(None, found.values()))
         left += [(each, noticed) for each, noticed in found.items() if noticed is None or noticed[0].counts_as == UNIT]
         rows.append(_Row(path, len(mutants), len(tried), by, sum(1 for each in excluded if each.path == path)))
-    text = _head(rows) + _table(rows) + _survivors(left, wanted.stages, verdicts) + _exclusions(excluded) + _MADE
+    text = (
+        _head(rows, _rest(left, wanted.stages, verdicts))
+        + _table(rows)
+        + _survivors(left, wanted.stages, verdicts)
+        + _exclusions(excluded)
+        + _MADE
+    )
     target = REPO_ROOT / "docs" / "mutants.md"
     target.write_text(text)
     run, noticed = sum(row.run for row in rows), sum(row.noticed for row in rows)
     print(f"mutants          {noticed:,} of {run:,} noticed, {len(left)} left: {target.relative_to(REPO_ROOT)}")
 
 
-def _head(rows: list[_Row]) -> str:
+def _head(rows: list[_Row], rest: str) -> str:
     made, run = sum(row.made for row in rows), sum(row.run for row in rows)
     noticed = sum(row.noticed for row in rows)
-    together = noticed + sum(row.by[UNIT] for row in rows)
     sample = f"{made:,} can be made; all were run." if run == made else f"{made:,} can be made, {run:,} of them were run."
     if 0 < run < made:
         low, high = interval(noticed, run)
@@ -85,8 +90,20 @@ def _head(rows: list[_Row]) -> str:
         noticed=f"{noticed:,}",
         run=f"{run:,}",
         score=_share(noticed, run),
-        together=_share(together, run),
+        rest=rest,
         sample=sample,
+    )
+
+
+def _rest(left: list[tuple[Mutant, tuple[Stage, str] | None]], stages: tuple[Stage, ...], verdicts: Verdicts) -> str:
+    """What is known of those that the fault suite let pass."""
+    last = [stage for stage in stages if stage.counts_as != UNIT]
+    not_asked = sum(any(verdicts.get(mutant, stage) is None for stage in last) for mutant, _ in left)
+    by_unit_tests = sum(noticed is not None for _, noticed in left)
+    asked = all(noticed is not None or verdicts.get(mutant, stages[-1]) is not None for mutant, noticed in left)
+    return (
+        f"Of the {len(left):,} that are left, {not_asked:,} were not shown to all of the suite. Unit tests notice "
+        f"{by_unit_tests:,} of them{'' if asked else ', and were not asked about all'}."
     )
 
 
