@@ -15,6 +15,8 @@ from bench.simulate.run import commit
 from local.layout import REPO_ROOT
 
 _PARTS = ("simulation", "contract", "faults")
+# A mutant that the fault suite let pass, and the unit tests' word where they noticed it.
+_Left = tuple[Mutant, tuple[Stage, str] | None]
 _HEAD = """# Mutants of the code that leases, pays and settles
 
 Written by `make mutants`; not to be edited. {day}, commit {commit}.
@@ -52,7 +54,7 @@ class _Row:
 def write(wanted: Wanted, verdicts: Verdicts) -> None:
     """Writes the report and says its sum on the terminal."""
     rows: list[_Row] = []
-    left: list[tuple[Mutant, tuple[Stage, str] | None]] = []
+    left: list[_Left] = []
     excluded: list[Mutant] = []
     for path in wanted.paths:
         mutants = list(mutants_of(path))
@@ -95,10 +97,10 @@ def _head(rows: list[_Row], rest: str) -> str:
     )
 
 
-def _rest(left: list[tuple[Mutant, tuple[Stage, str] | None]], stages: tuple[Stage, ...], verdicts: Verdicts) -> str:
+def _rest(left: list[_Left], stages: tuple[Stage, ...], verdicts: Verdicts) -> str:
     """What is known of those that the fault suite let pass."""
-    last = [stage for stage in stages if stage.counts_as != UNIT]
-    not_asked = sum(any(verdicts.get(mutant, stage) is None for stage in last) for mutant, _ in left)
+    suite = [stage for stage in stages if stage.counts_as != UNIT]
+    not_asked = sum(any(verdicts.get(mutant, stage) is None for stage in suite) for mutant, _ in left)
     by_unit_tests = sum(noticed is not None for _, noticed in left)
     asked = all(noticed is not None or verdicts.get(mutant, stages[-1]) is not None for mutant, noticed in left)
     return (
@@ -144,7 +146,7 @@ def _rooms(rows: list[_Row]) -> list[_Row]:
     ]
 
 
-def _survivors(left: Iterable[tuple[Mutant, tuple[Stage, str] | None]], stages: tuple[Stage, ...], verdicts: Verdicts) -> str:
+def _survivors(left: Iterable[_Left], stages: tuple[Stage, ...], verdicts: Verdicts) -> str:
     lines = [
         "",
         "## What was not noticed",

@@ -24,11 +24,6 @@ class Hearing:
         self._deployment = deployment
         self._needless: Counter[str] = Counter()
 
-    @property
-    def _is_calm(self) -> bool:
-        """Whether nothing but work fails, so that a row and a queue are as an answer left them."""
-        return self._deployment.watch.window is not None
-
     def check_refused(self, home: Home, bell: Received, code: str) -> None:
         unit = self._deployment.world.units[bell.bell.job_id][bell.bell.unit_id]
         if code == "UNIT_GONE":
@@ -37,7 +32,7 @@ class Hearing:
             self._check_unsuitable(home, unit)
         if code == "UNIT_LEASED":
             self._check_own(home, bell, unit)
-        if not self._is_calm:
+        if not self._deployment.watch.is_calm:
             return
         if code in ("UNIT_GONE", "UNIT_LEASED"):
             self._check_needless(unit)
@@ -50,12 +45,12 @@ class Hearing:
 
     def check_hidden(self, unit_id: str, doorway: Doorway | None, *, until: datetime | None) -> None:
         """As long as a lease lasts nobody hears of its unit, and then somebody does."""
-        seen_at = self._deployment.queue.seen_at(doorway) if doorway is not None and self._is_calm else None
+        seen_at = self._deployment.queue.seen_at(doorway) if doorway is not None and self._deployment.watch.is_calm else None
         if seen_at is not None and until is not None:
             expect(abs(seen_at - until) <= _A_LITTLE, "a bell is silent while its unit is leased", (unit_id, seen_at, until))
 
     def check_silenced(self, unit_id: str, doorway: Doorway | None) -> None:
-        if doorway is not None and self._is_calm:
+        if doorway is not None and self._deployment.watch.is_calm:
             expect(self._deployment.queue.seen_at(doorway) is None, "a reported unit's bell is gone", unit_id)
 
     def _check_own(self, home: Home, bell: Received, unit: Unit) -> None:

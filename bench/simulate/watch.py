@@ -9,7 +9,7 @@ from bench.simulate.loop import CLOCKS_DIFFER, VirtualClock
 from bench.simulate.pauses import Pauses
 from bench.simulate.streams import Change
 from bench.simulate.violations import Violation
-from bench.simulate.windows import Windows
+from bench.simulate.windows import UNDER_WAY, Windows
 from gpupool.ids import unit_id
 from gpupool.jobs.model import Job, JobStatus
 from gpupool.ledger.model import Balance, EntryKind, Transfer
@@ -19,7 +19,6 @@ from gpupool.workflow import decide
 from gpupool.world import World
 
 _A_ROUND_TAKES = timedelta(seconds=5)
-_UNDER_WAY = (UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING)
 
 
 class Watch:
@@ -46,6 +45,11 @@ class Watch:
         self._opened_at: dict[str, datetime] = {}
         self.world = World(balances=_Balances(self), transfers=_Ledgers(self))
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing but work fails, so that a row and a queue are as an answer left them."""
+        return self.window is not None
+
     def written(self, change: Change, *, by: str) -> None:
         """``by``: the port and the method that wrote."""
         if isinstance(change.after, Job):
@@ -54,7 +58,7 @@ class Watch:
         if by == "units.open_edge":
             self._opened_at[change.after.id] = self._clock.moment
         self._unit_written(change.before, change.after)
-        if self.window is not None and change.before is not None and by != "units.open_edge":
+        if self.is_calm and change.before is not None and by != "units.open_edge":
             # A round that saw nothing under way, for it saw each unit just before, opens once more what is open.
             changed = replace(change.after, version=change.before.version) != change.before
             self._expect(changed, "no write of a unit is in vain", (change.after.id, by))
@@ -180,8 +184,9 @@ class Watch:
             self._most_running[place] = max(running, self._most_running.get(place, 0))
         if (before.status, after.status) != (UnitStatus.WAITING, UnitStatus.QUEUED) or not self._is_left_to_rounds(after):
             return
-        before_it = (unit for unit in of_its_class if unit.index < after.index and unit.id not in self._just_opened())
-        ahead = sum(unit.status in _UNDER_WAY for unit in before_it)
+        opened = self._just_opened()
+        before_it = (unit for unit in of_its_class if unit.index < after.index and unit.id not in opened)
+        ahead = sum(unit.status in UNDER_WAY for unit in before_it)
         most = max(window, self._most_running.get(place, 0) * 3 // 2)
         self._expect(ahead < most, "of a wide job no more than a windowful is released", (after.id, ahead, most))
 

@@ -11,7 +11,7 @@ from gpupool.units.edges import gathers
 from gpupool.units.model import Unit, UnitStatus
 from gpupool.workflow import decide
 
-_UNDER_WAY = (UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING)
+UNDER_WAY = (UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING)
 _MOST_STRAGGLERS = 50
 # A round over everything is asked for every quarter of an hour, and takes a moment.
 _ASKED_FOR = timedelta(minutes=20)
@@ -59,7 +59,7 @@ class Windows:
         expect(fits, "more is released once a quarter is done", (job.id, window, least, most, job.units_completed))
 
     def _to_be_done(self, units: Sequence[Unit], window: ReleaseWindow) -> Iterator[int]:
-        under_way = Counter(str(unit.capability) for unit in units if unit.status in _UNDER_WAY)
+        under_way = Counter(str(unit.capability) for unit in units if unit.status in UNDER_WAY)
         running = Counter(str(unit.capability) for unit in units if unit.status is UnitStatus.RUNNING)
         for name in window.held:
             most = max(self._released, running[name] * 3 // 2)
