@@ -14,7 +14,7 @@ from bench.mutants.verdicts import Verdicts
 from bench.simulate.run import commit
 from local.layout import REPO_ROOT
 
-_PARTS = ("simulation", "contract", "faults")
+_PARTS = ("simulation", "states", "contract", "faults")
 # A mutant that the fault suite let pass, and the unit tests' word where they noticed it.
 _Left = tuple[Mutant, tuple[Stage, str] | None]
 _HEAD = """# Mutants of the code that leases, pays and settles
@@ -23,7 +23,8 @@ Written by `make mutants`; not to be edited. {day}, commit {commit}.
 
 A mutant is the program with one small mistake: a condition removed or turned round, also one that DynamoDB checks, a bound
 moved by one, a statement, a `raise` or a written field left out. The fault suite must notice it: the deterministic simulation
-(`bench/simulate`, the 105 worlds of `make test`), the contract tests of the stores with their generated sequences
+(`bench/simulate`, the 105 worlds of `make test`), the small states (`tests/states`, which hold every decision over a few rows
+against its rule, stated once more), the contract tests of the stores with their generated sequences
 (`tests/contract`) or the crash points (`tests/faults`). A mutant is counted for the first that notices it. Unit tests do not
 count; they were asked about what the fault suite let pass.
 
@@ -118,8 +119,8 @@ def interval(part: int, whole: int) -> tuple[float, float]:
 
 
 def _table(rows: list[_Row]) -> str:
-    head = "| module | made | run | simulation | contract | faults | left | score | of these left, unit tests notice |"
-    lines = [head, "|---|---|---|---|---|---|---|---|---|"]
+    head = "| module | made | run | simulation | states | contract | faults | left | score | of these left, unit tests notice |"
+    lines = [head, "|---|---|---|---|---|---|---|---|---|---|"]
     for row in [*rows, *_rooms(rows)]:
         parts = " | ".join(str(row.by[part]) for part in _PARTS)
         lines.append(

@@ -51,7 +51,7 @@ def run(wanted: Wanted, verdicts: Verdicts) -> None:
     until = time.monotonic() + 60 * wanted.minutes
     mutants = chosen(wanted)
     for stage in wanted.stages:
-        left = [each for each in mutants if verdicts.get(each, stage) is None and not _is_noticed(each, verdicts)]
+        left = [each for each in mutants if verdicts.get(each, stage) is None and not _is_noticed(each, stage, verdicts)]
         if left and time.monotonic() < until:
             reached = _reached(stage)
             _ask(stage, left, partial(_try, stage, reached, live_functions()), verdicts, until)
@@ -65,8 +65,10 @@ def noticed_by(mutant: Mutant, verdicts: Verdicts) -> tuple[Stage, str] | None:
     return None
 
 
-def _is_noticed(mutant: Mutant, verdicts: Verdicts) -> bool:
-    return noticed_by(mutant, verdicts) is not None
+def _is_noticed(mutant: Mutant, stage: Stage, verdicts: Verdicts) -> bool:
+    """Whether the stage need not be asked any more. What unit tests notice, the fault suite has to notice too."""
+    noticed = noticed_by(mutant, verdicts)
+    return noticed is not None and (noticed[0].counts_as != suite.UNIT or stage.counts_as == suite.UNIT)
 
 
 def _ask(

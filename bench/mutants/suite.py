@@ -33,13 +33,14 @@ _SEQUENCES = tuple(
     f"tests/contract/parity/test_sequences.py::test_no_sequence_tells_the_twin_from_the_adapter[moto-{room}]"
     for room in ("units", "moves", "jobs")
 )
+_STATES = ("tests/states",)
 _CRASHES = "tests/faults/test_crash_points.py"
 _UNDISTURBED = f"{_CRASHES}::test_an_undisturbed_run_ends_as_it_should"
 _DISTURBED = f"{_CRASHES}::test_whatever_goes_wrong_it_ends_as_it_should"
 # Not of the fault suite; asked last, so that the report can say what of the rest they notice.
 UNIT = "unit"
 _UNITS = tuple(f"tests/unit/{room}" for room in ("ledger", "planning", "recovery", "units", "workflow"))
-_PARTED = {"contract": _CONTRACTS, "faults, undisturbed": (_UNDISTURBED,), "unit tests": _UNITS}
+_PARTED = {"small states": _STATES, "contract": _CONTRACTS, "faults, undisturbed": (_UNDISTURBED,), "unit tests": _UNITS}
 # Without the emulator: a mutant lives in this process, and the emulator's answers are not what is asked about.
 _QUIET = ("-q", "-m", "not stack", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(REPO_ROOT))
 
@@ -80,6 +81,7 @@ def stages() -> tuple[Stage, ...]:
     played, agreed, crashed = ("bench/simulate",), ("tests/contract",), ("tests/faults", "tests/cloud")
     return (
         Stage("simulation, 12 small seeds", "simulation", played, partial(_simulate, _FIRST, _SMALL), 20),
+        Stage("small states", "states", _STATES, _run_tests, 60),
         Stage("contract", "contract", agreed, _run_tests, 120),
         Stage("simulation, 24 seeds", "simulation", played, partial(_simulate, _MORE, _WHOLE), 40),
         Stage("simulation, 105 seeds", "simulation", played, partial(_simulate, _REST, _WHOLE), 150),
@@ -119,6 +121,8 @@ def _load(stage: Stage) -> None:
     if stage.counts_as == "contract":
         _pytest(("--collect-only", *_CONTRACTS), _Listener())
         _run_tests((f"{_CONTRACTS[0]}::test_a_transfer_is_posted_once",))
+    elif stage.counts_as == "states":
+        _pytest(("--collect-only", *_STATES), _Listener())
     elif stage.counts_as == "faults":
         _run_tests((f"{_UNDISTURBED}[one unit]",))
     elif stage.counts_as == UNIT:
