@@ -9,12 +9,17 @@ from gpupool.dispatch.model import QueueUrls
 from gpupool.errors import Conflict, ValidationFailed
 from gpupool.jobs.memory import MemoryJobStore
 from gpupool.jobs.model import Job
+from gpupool.ledger.memory import MemoryLedgerStore
 from gpupool.objects.memory import MemoryObjectStore
+from gpupool.transitions.memory import MemoryTransitions
 from gpupool.units.cadence import Cadence
 from gpupool.units.inputs import Inputs
 from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Unit, Worker
 from gpupool.wire.joining import Doorbell
+from gpupool.workflow.memory import MemoryExecutions
+from gpupool.workflow.settle import Settlement
+from gpupool.workflow.tending import Tending
 from gpupool.world import World
 from tests.factories import NOW, a_job
 
@@ -39,7 +44,24 @@ class Tables:
         self.jobs = MemoryJobStore(self.world)
         self.queue = MemoryQueue(urls=URLS, clock=self.clock)
         self.objects = MemoryObjectStore()
+        self.ledger = MemoryLedgerStore(self.world)
+        self.transitions = MemoryTransitions(self.world, self.clock)
+        self.executions = MemoryExecutions()
         self.inputs = Inputs(units=self.units, jobs=self.jobs, objects=self.objects)
+
+    @property
+    def settlement(self) -> Settlement:
+        return Settlement(transitions=self.transitions, units=self.units, clock=self.clock)
+
+    def tending(self, *, released: int) -> Tending:
+        return Tending(
+            jobs=self.jobs,
+            units=self.units,
+            settlement=self.settlement,
+            executions=self.executions,
+            clock=self.clock,
+            released=released,
+        )
 
     def ring(self, unit_id: str, *, at: str = OWN) -> Received:
         """A bell of the unit, heard this moment."""

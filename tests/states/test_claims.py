@@ -88,8 +88,11 @@ def states() -> Iterator[State]:
     sizes = ((8_000, 50_000), (8_001, 50_000), (8_000, 50_001))
     for unit, (vram, disk), receipt in product(rows(), sizes, (HEARD, "stale")):
         yield State(replace(unit, work=some_work(required_vram_mb=vram, required_disk_mb=disk)), OWN, receipt)
-    for needs, pages in product((NEEDS_PER_PAGE, NEEDS_PER_PAGE + 1), (True, False)):
-        yield State(a_unit(NEEDS_PER_PAGE + 1, needs=tuple(range(needs))), pages=pages)
+    yield State(None, pages=False)
+    for unit, needs, pages in product(rows(), (NEEDS_PER_PAGE, NEEDS_PER_PAGE + 1), (True, False)):
+        if not unit.faults:
+            index = NEEDS_PER_PAGE + 1
+            yield State(replace(unit, id=a_unit(index).id, index=index, needs=tuple(range(needs))), pages=pages)
 
 
 def owed(state: State) -> Owed:

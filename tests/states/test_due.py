@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import product
 
-from gpupool.units.decide import due
+from gpupool.units.decide import bell_is_stale, due
 from gpupool.units.model import NodeFault, Unit, UnitStatus
 from gpupool.wire.failures import Blame, FailureCode
 from tests.factories import NOW, a_lease, a_unit
@@ -108,3 +108,15 @@ def check_failure(unit: Unit, moved: Unit) -> None:
     waited = unit.status is UnitStatus.QUEUED
     expected = (FailureCode.DISPATCH_FAILED, Blame.PLATFORM) if waited else (FailureCode.LEASE_EXPIRED, Blame.NODE)
     assert (failure.code, failure.blame, failure.unit_id, failure.attempt) == (*expected, unit.id, unit.attempt)
+
+
+def test_only_a_queued_units_bell_can_have_rung_in_vain(asked: Callable[[int], None]) -> None:
+    """Dead letters ask it of whatever unit their message speaks of."""
+    count = 0
+    for status, queued, progressed in product(UnitStatus, AGES, AGES):
+        unit = a_unit(status=status, queued_at=ago(queued))
+        waits = [NOW - at for at in (ago(queued), ago(progressed)) if at is not None]
+        stale = status is UnitStatus.QUEUED and queued is not None and min(waits) > 24 * HOUR
+        assert bell_is_stale(unit, progressed_at=ago(progressed), now=NOW) is stale, (status, queued, progressed)
+        count += 1
+    asked(count)
