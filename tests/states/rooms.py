@@ -10,18 +10,21 @@ from gpupool.errors import Conflict, ValidationFailed
 from gpupool.jobs.memory import MemoryJobStore
 from gpupool.jobs.model import Job
 from gpupool.ledger.memory import MemoryLedgerStore
+from gpupool.ledger.model import EntryKind, Transfer, hold
 from gpupool.objects.memory import MemoryObjectStore
 from gpupool.transitions.memory import MemoryTransitions
 from gpupool.units.cadence import Cadence
 from gpupool.units.inputs import Inputs
 from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Unit, Worker
+from gpupool.uploads.memory import MemoryUploadStore
+from gpupool.uploads.model import UploadKind
 from gpupool.wire.joining import Doorbell
 from gpupool.workflow.memory import MemoryExecutions
 from gpupool.workflow.settle import Settlement
 from gpupool.workflow.tending import Tending
 from gpupool.world import World
-from tests.factories import NOW, a_job
+from tests.factories import NOW, a_grant, a_job, an_upload
 
 OWN, OTHER, FOREIGN = "memory://public-cpu", "memory://controlled-cpu", "memory://public-gpu-24g"
 URLS = QueueUrls({"public-cpu": OWN, "controlled-cpu": OTHER, "public-gpu-24g": FOREIGN})
@@ -48,6 +51,17 @@ class Tables:
         self.transitions = MemoryTransitions(self.world, self.clock)
         self.executions = MemoryExecutions()
         self.inputs = Inputs(units=self.units, jobs=self.jobs, objects=self.objects)
+
+    def hold(self) -> None:
+        """What the job may cost is held, and its uploads are in use, as submit leaves them."""
+        job = self.job
+        self.ledger.post(a_grant(amount=job.quote.credits))
+        self.ledger.post(hold(customer_id=job.customer_id, job_id=job.id, amount=job.quote.credits, at=NOW))
+        for source, kind in ((job.dataset, UploadKind.DATASET), (job.package, UploadKind.TRAINING_PACKAGE)):
+            MemoryUploadStore(self.world).add(an_upload(id=source.id, kind=kind, live_jobs=frozenset({job.id})))
+
+    def entries(self, kind: EntryKind) -> list[Transfer]:
+        return [entry for entry in self.world.transfers.get(self.job.customer_id, {}).values() if entry.kind is kind]
 
     @property
     def settlement(self) -> Settlement:
