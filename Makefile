@@ -69,7 +69,7 @@ agent-tests: $(STAMP) ## The node agent against a small control plane; four at o
 	@$(BIN)/python -m pytest -q -n 4 --dist loadfile -m "not sandbox" tests/agent
 
 test-faults: $(STAMP) ## Every fault at every AWS call of every handler, and seeded worlds; prints what was covered
-	@$(BIN)/python -m pytest -q -n 0 -m faults tests/faults tests/simulation
+	@$(BIN)/python -m pytest -q -n 0 -m faults tests/faults tests/states tests/simulation
 
 stack-tests: setup ## Against the real template on the local stack, with real agents
 	@$(BIN)/python -m pytest -q -m stack tests/stack tests/local tests/contract tests/functional

@@ -17,9 +17,6 @@ class Note:
 
 
 _SLACK = "a bound with slack: every value near it keeps every promise"
-_AGAIN = "does again what was done: costs calls, and changes nothing"
-_SMALL = "windows of simulated jobs are too small to tell these numbers apart"
-_HINT = "a hint to the next round: seen in worlds without faults alone, which seldom hold units of several classes back"
 _TOGETHER = "a job and its hold are written together"
 _MOMENT = "differs in one moment, to the microsecond"
 _WHETHER = "is asked only whether it is"
@@ -32,6 +29,9 @@ _ONE_LENGTH = "both are always of one length"
 _BYTES = "the same row in more bytes; bench/cost weighs it"
 _SECONDS = "pydantic reads seconds as a time too"
 _ASKED_AGAIN = "the conditional write asks the same again"
+_SAME = "a second write of what the round has noted already"
+_ROOM = "a class of which nothing is under way has room, however few may be"
+_FIRST = "a job's first unit is never held back, so that a round which holds some back has passed it"
 _ROWS = "rows of jobs are never deleted, so that it is always there"
 
 # No part of the score.
@@ -199,61 +199,36 @@ EXCLUDED: tuple[Note, ...] = (
     Note("workflow/decide.py", "tended", "< _MOST_STRAGGLERS  ->  len(seen.stragglers) <=", _SLACK),
     Note("workflow/decide.py", "", "50  ->  ", _SLACK),
     Note("workflow/tending.py", "Tending.hand_over", "1  ->  2", "any later generation goes on"),
+    Note("units/claims.py", "Claims.claim", "continue  ->  pass", "the loop's last statement"),
+    Note("units/decide.py", "due", "return None  ->  pass", "the function's last statement"),
+    Note("units/decide.py", "standing", "return Standing.LOST  ->  return None", _WHETHER),
+    Note("units/decide.py", "observed_runtime", "->  unit.started_at$", "a leased unit was started"),
+    Note("units/decide.py", "_remembering", "^0  ->  -1$", "each machine is remembered once"),
+    Note(
+        "units/heartbeats.py", "Heartbeats.renew", "->  unit is None or unit.lease.node_id", "what was just renewed is leased"
+    ),
+    Note(
+        "workflow/decide.py", "held_back", "if seen.high is not None and unit.capability in seen.held: ...  ->  if False", _SAME
+    ),
+    Note("workflow/decide.py", "tended", "^0  ->  -1$", "no round reaches less far than none"),
+    Note("workflow/decide.py", "has_room", "^0  ->  -1$", _ROOM),
+    Note("workflow/decide.py", "_most_under_way", "^0  ->  ", _ROOM),
+    Note("workflow/decide.py", "_to_be_done", "^0  ->  ", "a class is held back while units of it are under way"),
+    Note("workflow/decide.py", "window_after", "done.whole and done.wanted is None  ->  done.whole$", _FIRST),
+    Note(
+        "workflow/decide.py",
+        "window_after",
+        "->  done.whole and done.wanted is None$",
+        "a job's first round is over everything",
+    ),
 )
 # Part of the score.
 UNNOTICED: tuple[Note, ...] = (
     Note(
-        "workflow/outbox.py",
-        "Outbox._conclude",
-        "if opened is not Opened.SOME: ...  ->  if True",
-        "costs a wake-up that finds nothing to do",
-    ),
-    Note(
-        "workflow/decide.py", "writes_to_conclude", "", "how long a step takes is measured in bench/dispatch/scale.py, not here"
-    ),
-    Note("workflow/tending.py", "Tending._tend", "writes_to_conclude", "as in writes_to_conclude"),
-    Note("workflow/decide.py", "is_to_be_watched", "", "how soon more machines are heard of is measured in bench/fairness"),
-    Note("workflow/tending.py", "Tending._after", "Outcome.WATCH if", "as in is_to_be_watched"),
-    Note("workflow/decide.py", "_to_be_done", "", _SMALL),
-    Note("workflow/decide.py", "_most_under_way", "", _SMALL),
-    Note("workflow/decide.py", "held_back", "", _HINT),
-    Note("workflow/decide.py", "tended", "", _HINT),
-    Note("workflow/decide.py", "window_after", "", _HINT),
-    Note("workflow/decide.py", "needs_a_whole_round", "", _HINT),
-    Note("workflow/decide.py", "is_held_back", "", "tells recovery, which looks at few jobs that hold units back for so long"),
-    Note("workflow/decide.py", "is_overdue", "", "a round too many, or one later"),
-    Note("workflow/decide.py", "lacks_consequences", "", "a round too many, or one later"),
-    Note("units/decide.py", "due", "", "a third defence, behind the bell and behind recovery: rarely the one that repairs"),
-    Note("units/decide.py", "bell_is_stale", "", "takes a job that waits for a day while others of it are served"),
-    Note("units/decide.py", "refuse_claim", "", "takes a lease that lapsed three times, or a bell of another pool"),
-    Note("units/decide.py", "_remembering", "", "takes a machine that fails one unit twice"),
-    Note("workflow/closing.py", "Closing._end_unit", "if walked.thorough: ...  ->  if True", _AGAIN),
-    Note("workflow/tending.py", "Tending._tend", "seen.thorough and overdue  ->  overdue", _AGAIN),
-    Note("workflow/outbox.py", "Outbox._move_job", "->  after.cancel_requested_at is not None", _AGAIN),
-    Note("workflow/outbox.py", "Outbox._conclude", "if opened is Opened.LEFT: ...  ->  if True", _AGAIN),
-    Note(
-        "ledger/dynamo.py",
-        "balance_write",
-        "if falling: ...  ->  if True",
-        "moto takes an empty condition, which DynamoDB refuses",
-    ),
-    Note(
-        "units/decide.py",
-        "refuse_claim",
-        "if not own_bell: ...  ->  if False",
-        "noticed in few worlds only: no machine of the first twelve names a unit of another pool",
-    ),
-    Note(
-        "transitions/memory.py",
-        "MemoryTransitions.close",
-        "not stored.is_live or _paid(stored)",
-        "a second fence behind `Closing`, which pays every unit before it reads the job; the contract holds it",
-    ),
-    Note(
-        "workflow/closing.py",
-        "Closing._end",
-        "",
-        "a second fence: `Closing` pays every unit before it reads the job, so that no debit comes between",
+        "transitions/dynamo.py",
+        "DynamoTransitions._transact",
+        "codes and _HOPELESS.isdisjoint(codes)  ->  codes$",
+        "moto refuses such a transaction as a whole, DynamoDB one statement of it",
     ),
 )
 

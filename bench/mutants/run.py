@@ -112,14 +112,13 @@ def _parts(stage: Stage, mutant: Mutant, reached: Reached) -> tuple[str, ...] | 
     if not reached:
         return ()  # what the first seeds never run, a hundred may
     mine = f"{mutant.path}:{mutant.function}"
-    parts = tuple(part for part, functions in reached.items() if _runs(mutant, mine, functions))
-    return parts or None
+    parts = tuple(part for part, functions in reached.items() if mine in functions)
+    # What is worked out once, for a module or in a function that remembers, was there before anybody looked.
+    return parts or tuple(part for part, functions in reached.items() if _is_in(mutant.path, functions)) or None
 
 
-def _runs(mutant: Mutant, mine: str, functions: Iterable[str]) -> bool:
-    if mutant.function:
-        return mine in functions
-    return any(each.startswith(f"{mutant.path}:") for each in functions)
+def _is_in(path: str, functions: Iterable[str]) -> bool:
+    return any(each.startswith(f"{path}:") for each in functions)
 
 
 def _reached(stage: Stage) -> Reached:

@@ -43,25 +43,28 @@ def mocked() -> Cloud:
 
 
 @pytest.fixture(autouse=True)
-def stale_reads(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Only a timeline may be read late. No emulation ever reads so, and therefore the requests are looked at."""
+def unwelcome_requests(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What DynamoDB takes otherwise than any emulation, and is therefore looked for: only a timeline may be read late, and a
+    condition may not be empty."""
     if "cloud" not in request.fixturenames or request.getfixturevalue("cloud") is None:
         yield
         return
-    stale: list[str] = []
+    unwelcome: list[str] = []
 
     def look(params: dict[str, Any], model: Any, **_: Any) -> None:
         if model.name == "BatchGetItem":
-            stale.extend(name for name, asked in params["RequestItems"].items() if not asked.get("ConsistentRead"))
+            unwelcome.extend(name for name, asked in params["RequestItems"].items() if not asked.get("ConsistentRead"))
         prompt = params.get("ConsistentRead") or params.get("IndexName") not in _PROMPT
         if model.name in ("GetItem", "Query") and not prompt and not params["TableName"].endswith("events"):
-            stale.append(f"{model.name} of {params['TableName']}")
+            unwelcome.append(f"{model.name} of {params['TableName']}")
+        statements = [each for item in params.get("TransactItems", ()) for each in item.values()]
+        unwelcome.extend("empty condition" for each in (params, *statements) if each.get("ConditionExpression") == "")
 
     events = request.getfixturevalue("cloud")("dynamodb").meta.events
     events.register("before-parameter-build.dynamodb", look)
     yield
     events.unregister("before-parameter-build.dynamodb", look)
-    assert stale == []
+    assert unwelcome == []
 
 
 @pytest.fixture(params=KINDS)
