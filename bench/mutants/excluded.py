@@ -18,7 +18,6 @@ class Note:
 
 _SLACK = "a bound with slack: every value near it keeps every promise"
 _TOGETHER = "a job and its hold are written together"
-_MOMENT = "differs in one moment, to the microsecond"
 _WHETHER = "is asked only whether it is"
 _UNCOUNTED = "nobody counts the steps of an end"
 _ALONE = "an index alone has no step"
@@ -42,35 +41,18 @@ EXCLUDED: tuple[Note, ...] = (
         "'progress_fraction = :fraction'  ->  '",
         "part of an update that looks like a condition",
     ),
-    Note("units/decide.py", "", "24  ->  ", _SLACK),
-    Note("units/decide.py", "", "10  ->  ", _SLACK),
-    Note("units/decide.py", "", "1  ->  ", _SLACK),
-    Note("units/decide.py", "", "2  ->  ", _SLACK),
-    Note("units/claims.py", "", "5  ->  ", _SLACK),
-    Note("units/claims.py", "", "15  ->  ", _SLACK),
-    Note("units/claims.py", "", "16  ->  ", _SLACK),
-    Note("units/edges.py", "", "8  ->  ", _SLACK),
     Note("units/edges.py", "", "128  ->  ", _SLACK),
-    Note("workflow/tending.py", "", "1000  ->  ", _SLACK),
-    Note("workflow/decide.py", "", "25  ->  ", _SLACK),
-    Note("workflow/decide.py", "", "5  ->  ", _SLACK),
     Note(
         "workflow/closing.py",
         "Closing._after",
-        "self._jobs.get(job.id) or job  ->  ",
-        "rows of jobs are never deleted, so that it is always there; a stale one does not pass the fence of `close`",
+        "self._jobs.get(job.id) or job  ->  self._jobs.get(job.id)$",
+        _ROWS,
     ),
     Note("workflow/closing.py", "Closing._end", "fresh is not None and fresh.is_live  ->  fresh.is_live", _ROWS),
     Note("workflow/tending.py", "Tending._after", "lacks_consequences(fresh, done)  ->  not done.thorough", _ROWS),
     Note("workflow/outbox.py", "Outbox._wake", "wakes(job)  ->  job.task_token is not None and", _ROWS),
     Note(
         "workflow/outbox.py", "Outbox._wake", "wakes(job)  ->  job is not None and wakes(job)", "`wakes` asks for the token too"
-    ),
-    Note(
-        "workflow/decide.py",
-        "wakes",
-        "outcome_of(job) is not Outcome.ADVANCE)  ->  job.is_live and outcome_of(job)",
-        "its only caller asks for the token too",
     ),
     Note(
         "workflow/outbox.py",
@@ -90,27 +72,9 @@ EXCLUDED: tuple[Note, ...] = (
         "done.fan_outs and (not done.held)  ->  not done.held",
         "writes an empty set out of a set: costs a write, changes nothing",
     ),
-    Note("units/claims.py", "Claims.decline", "0  ->  ", _SLACK),
-    Note(
-        "units/decide.py",
-        "bell_is_stale",
-        "> PATIENCE  ->  now - max(unit.queued_at, progressed_at or unit.queued_at) >=",
-        _SLACK,
-    ),
-    Note("units/decide.py", "bell_is_stale", "return False  ->  return None", _WHETHER),
-    Note(
-        "units/decide.py",
-        "standing",
-        "->  it.status is UnitStatus.RUNNING and (unit.attempt, held.token) ==",
-        "a running unit always has a lease",
-    ),
-    Note("workflow/decide.py", "is_to_be_watched", "10  ->  ", _SLACK),
-    Note("workflow/decide.py", "is_to_be_watched", "3  ->  ", _SLACK),
-    Note("workflow/tending.py", "Tending._after", "steps < MOST_STEPS  ->  steps <=", _SLACK),
     Note("workflow/tending.py", "Tending._begin", "if unit is not None: ...  ->  if True", "rows of units are never deleted"),
     Note("units/edges.py", "_runs", "first is None or last is None  ->  ", "first and last are None together"),
     Note("units/edges.py", "_runs", "first is not None and last is not None  ->  ", "first and last are None together"),
-    Note("units/edges.py", "gathers", "> MOST_OWN_NEEDS  ->  len(needs) >=", _SLACK),
     Note("units/edges.py", "_runs", "^step or 1  ->  step$", _ALONE),
     Note("units/edges.py", "_runs", "^1  ->  ", _ALONE),
     Note(
@@ -156,20 +120,7 @@ EXCLUDED: tuple[Note, ...] = (
     Note("transitions/memory.py", "MemoryTransitions._obstacles", "->  job.id in self._world.jobs$", _TOGETHER),
     Note("transitions/memory.py", "MemoryTransitions._obstacles", "->  job.id in self._world.jobs and self", _TOGETHER),
     Note("transitions/memory.py", "MemoryTransitions._obstacles", "True  ->  False", _ONE_LENGTH),
-    Note("units/decide.py", "refuse_claim", "->  unit.lease.expires_at >= now", _MOMENT),
-    Note("units/decide.py", "holds_already", "lease.expires_at <= now  ->  lease.expires_at < now", _MOMENT),
-    Note("units/decide.py", "due", "> _LONG_LAPSED  ->  now - unit.lease.expires_at >=", _MOMENT),
-    Note("units/decide.py", "due", "> _RING_AGAIN  ->  now - max(heard) >=", _MOMENT),
-    Note("workflow/decide.py", "is_overdue", "> _ON_ITS_WAY  ->  now - ended >=", _MOMENT),
-    Note("workflow/decide.py", "needs_a_whole_round", "> _WHOLE_AGAIN  ->  now - window.whole_at >=", _MOMENT),
-    Note(
-        "units/decide.py",
-        "refuse_claim",
-        "->  unit.work.required_disk_mb > worker.disk_free_mb$",
-        "machines of a class have all that its units may ask for, and only bells of the class count",
-    ),
     Note("units/decide.py", "holds_already", "return False  ->  return None", _WHETHER),
-    Note("workflow/decide.py", "lacks_consequences", "return False  ->  return None", _WHETHER),
     Note("workflow/closing.py", "Closing.go_on", "step.steps + 1  ->  ", _UNCOUNTED),
     Note("workflow/closing.py", "Closing.go_on", "^1  ->  ", _UNCOUNTED),
     Note("workflow/closing.py", "Closing._after", "step.steps + 1  ->  step.steps - 1$", _UNCOUNTED),
@@ -178,7 +129,6 @@ EXCLUDED: tuple[Note, ...] = (
     Note("workflow/moves.py", "apply_move", "raise LookupError", "rows of units are never deleted"),
     Note("units/decide.py", "_remembering", "->  not speaks_of_the_machine(code)$", "is asked of leased units alone"),
     Note("units/decide.py", "standing", "->  held and (unit.attempt, held.token) ==", "a lease means that the unit runs"),
-    Note("units/decide.py", "_is_paused", "->  now <= fault.at + fault.failures * _PAUSE", _MOMENT),
     Note("units/heartbeats.py", "Heartbeats.renew", "^0  ->  ", "a lease that was just renewed lasts for some seconds"),
     Note("units/claims.py", "Claims._lease", "^0  ->  -1$", "an attempt of no age is no younger"),
     Note("units/claims.py", "Claims._lease", "^0  ->  1$", "an attempt of one second is as young"),
@@ -190,15 +140,6 @@ EXCLUDED: tuple[Note, ...] = (
     Note("units/dynamo.py", "unit_from", "row['lease']['deadline'] =", _SECONDS),
     Note("units/dynamo.py", "DynamoUnitStore.renew", "unit.attempt == lease.attempt  ->  unit is not None$", _ASKED_AGAIN),
     Note("units/dynamo.py", "DynamoUnitStore.renew", "->  held is None or held.deadline <= now", _ASKED_AGAIN),
-    Note(
-        "units/memory.py",
-        "MemoryUnitStore.renew",
-        "->  unit is None or unit.status is not",
-        "a running unit always has a lease",
-    ),
-    Note("workflow/decide.py", "tended", "< _MOST_STRAGGLERS  ->  len(seen.stragglers) <=", _SLACK),
-    Note("workflow/decide.py", "", "50  ->  ", _SLACK),
-    Note("workflow/tending.py", "Tending.hand_over", "1  ->  2", "any later generation goes on"),
     Note("units/claims.py", "Claims.claim", "continue  ->  pass", "the loop's last statement"),
     Note("units/decide.py", "due", "return None  ->  pass", "the function's last statement"),
     Note("units/decide.py", "standing", "return Standing.LOST  ->  return None", _WHETHER),

@@ -14,7 +14,8 @@ from tests.factories import NOW, a_lease, a_unit
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 # Bells are rung again after an hour of silence, and given up after a day.
 AGES = (None, timedelta(0), HOUR, HOUR + MINUTE, 24 * HOUR, 24 * HOUR + MINUTE, 48 * HOUR)
-GATHERS = tuple(range(9))
+# Up to eight needs a unit keeps itself, more gates keep for it.
+OWN, GATHERS = tuple(range(8)), tuple(range(9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def ago(age: timedelta | None) -> datetime | None:
 
 
 def states() -> Iterator[State]:
-    for open_needs, met, needs in product(_some_of(3), _some_of(3), ((0, 1, 2), GATHERS)):
+    for open_needs, met, needs in product(_some_of(3), _some_of(3), (OWN, GATHERS)):
         yield State(a_unit(9, status=UnitStatus.WAITING, needs=needs, open_needs=open_needs, queued_at=None), met=met)
     for queued, rung, progressed in product(AGES, AGES, AGES):
         yield State(a_unit(attempt=1, queued_at=ago(queued), rung_at=ago(rung)), ago(progressed))

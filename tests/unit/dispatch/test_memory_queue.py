@@ -1,5 +1,7 @@
 """The memory queue passes time like SQS: what was neither hidden on nor deleted comes back, and too often is dead."""
 
+import pytest
+
 from gpupool.clock import FixedClock
 from gpupool.dispatch.memory import MemoryQueue
 from gpupool.dispatch.model import QueueUrls
@@ -54,6 +56,15 @@ def test_a_message_that_nobody_hides_in_time_cannot_be_hidden_late() -> None:
     assert not queue.hide(received.doorway, seconds=600)
 
     assert queue.receive(URL) is not None
+
+
+@pytest.mark.parametrize("seconds", [-1, 43_201])
+def test_a_time_that_sqs_refuses_is_refused(seconds: int) -> None:
+    queue = a_queue(FixedClock())
+    received = queue.receive(URL)
+    assert received is not None
+    with pytest.raises(ValueError, match=f"{seconds} seconds"):
+        queue.hide(received.doorway, seconds=seconds)
 
 
 def test_a_message_received_too_often_becomes_a_dead_letter() -> None:

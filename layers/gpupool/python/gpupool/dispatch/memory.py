@@ -14,6 +14,8 @@ from gpupool.wire.joining import Doorbell
 from gpupool.wire.units import Doorway
 from gpupool.wire.vocabulary import CapabilityClass
 
+_MOST_HIDDEN_SECONDS = 43_200
+
 
 @dataclass(slots=True, eq=False)
 class _Message:
@@ -165,6 +167,8 @@ class MemoryQueue:
 
     def hide(self, doorway: Doorway, *, seconds: int) -> bool:
         check_doorway(doorway, served=self._urls)
+        if not 0 <= seconds <= _MOST_HIDDEN_SECONDS:
+            raise ValueError(f"SQS refuses to hide a message for {seconds} seconds")
         with self._lock:
             queue, now = self._of(doorway.queue_url), self._clock.now()
             queue.settle(now=now)
