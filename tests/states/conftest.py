@@ -1,7 +1,8 @@
 """Small states belong to the fault suite, and say how many were asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,14 +17,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def asked(pytestconfig: pytest.Config) -> Callable[[int], None]:
-    """Notes how many states a test has asked; none would be a check that cannot fail."""
+def each(pytestconfig: pytest.Config) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
+    """Hands out states one by one and counts them: a test that was asked for none could not fail."""
+    counts: list[int] = []
 
-    def note(states: int) -> None:
-        assert states > 0
-        pytestconfig.stash.setdefault(_ASKED, []).append(states)
+    def hand_out(states: Iterable[Any]) -> Iterator[Any]:
+        place = len(counts)
+        counts.append(0)
+        for state in states:
+            counts[place] += 1
+            yield state
 
-    return note
+    yield hand_out
+    assert all(counts)
+    pytestconfig.stash.setdefault(_ASKED, []).append(sum(counts))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

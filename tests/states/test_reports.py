@@ -1,27 +1,37 @@
-"""A report, by whoever and about whatever attempt: whether it is taken, what the unit is then, who hears its bell again; and
-the same of a heartbeat."""
+"""A report, by whoever and about whatever attempt: whether it is taken, what the unit is then, and who hears its bell again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from itertools import product
 from typing import Any
 
 from gpupool.planning.pricing import charge
-from gpupool.units.heartbeats import Heartbeats
-from gpupool.units.model import NodeFault, Output, Unit, UnitStatus
+from gpupool.units.model import Failure, NodeFault, Output, Unit, UnitStatus
 from gpupool.units.reports import Reports
-from gpupool.units.signing import Signing, output_key
+from gpupool.units.signing import Signing
 from gpupool.wire.failures import Blame, FailureCode
-from gpupool.wire.units import CompleteRequest, FailRequest, Lease, OutputFile, RunningUnit, UnitVerdict
+from gpupool.wire.units import CompleteRequest, Doorway, FailRequest, InputsRequest, Lease, OutputFile, OutputsRequest
 from gpupool.wire.vocabulary import ArtifactKind, UnitRole
 from tests.factories import NOW, a_lease, a_unit, some_work
-from tests.states.rooms import CADENCE, ME, OWN, SOMEBODY, WORKER, Crossing, Tables, answer_of
+from tests.states.tables import (
+    BELL,
+    FAILED,
+    FOREIGN,
+    HEARD,
+    ME,
+    OWN,
+    SECOND,
+    SOMEBODY,
+    VISIBILITY_SECONDS,
+    WORKER,
+    Crossing,
+    Tables,
+    answer_of,
+)
 
-SECOND = timedelta(seconds=1)
 STARTED = NOW - 100 * SECOND
-UNHEARD = 30
 LOST, MISSING = "LEASE_LOST", "OUTPUT_MISSING"
 CONTENT = b"content"
 MODEL = OutputFile(name="model.tar.gz", kind=ArtifactKind.MODEL, size_bytes=7, sha256=sha256(CONTENT).hexdigest())
@@ -48,15 +58,16 @@ SAID_BY_NODES = [code for code in FailureCode if code not in ("PLANNING_FAILED",
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """``stored``: names of the files that lie in the attempt's folder."""
+    """``stored``: names of the files that lie in the attempt's folder. ``doorway``: the one that the report names."""
 
     unit: Unit | None
     report: CompleteRequest | FailRequest
     stored: tuple[str, ...] = (MODEL.name, LOG.name)
+    doorway: Doorway | None = BELL
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class Expected:
     """``answer``: the status and whether the report counts, or the code of a refusal."""
 
     answer: object
@@ -75,6 +86,8 @@ def running(**changes: Any) -> Unit:
         "rung_at": STARTED,
         "progress_stage": "running",
         "progress_fraction": 0.5,
+        "failure": FAILED,
+        "peak_memory_mb": 1,
     }
     return a_unit(**(defaults | changes))
 
@@ -89,24 +102,30 @@ def failure(code: FailureCode, **changes: Any) -> FailRequest:
     return FailRequest(code=code, **({"lease": HELD} | said | changes))
 
 
+def rows() -> Iterator[Unit | None]:
+    """Units that are held by this lease, and many that are not."""
+    yield None
+    yield from (a_unit(status=each, attempt=2, completed_by=by) for each in UnitStatus for by in (None, "held", "other"))
+    yield from (running(attempt=attempt) for attempt in (1, 2, 3))
+    yield running(lease=a_lease(token="other", node_id=ME))
+    yield running(lease=a_lease(token="held", node_id=SOMEBODY))
+    yield running(completed_by="held", lease=a_lease(token="other", node_id=SOMEBODY))
+    yield running(completed_by="earlier")
+
+
 def states() -> Iterator[State]:
     reports = (complete(), failure(FailureCode.SANDBOX_FAILED), failure(FailureCode.DISK_FULL))
-    rows = (
-        None,
-        *(a_unit(status=each, attempt=2, completed_by=by) for each in UnitStatus for by in (None, "held", "other")),
-        running(attempt=1),
-        running(attempt=3),
-        running(lease=a_lease(token="other", node_id=ME)),
-        running(lease=a_lease(token="held", node_id=SOMEBODY)),
-        running(completed_by="held", lease=a_lease(token="other", node_id=SOMEBODY)),
-        running(completed_by="earlier"),
-    )
-    yield from (State(unit, report) for unit, report in product(rows, reports) if not _holds(unit) or unit is None)
+    stale, foreign = Doorway(queue_url=OWN, receipt_handle="stale"), Doorway(queue_url=FOREIGN, receipt_handle=HEARD)
+    for unit, report, doorway in product(rows(), reports, (None, BELL, stale, foreign)):
+        yield State(unit, report, doorway=doorway)
     for role, outputs in product(UnitRole, ([], [LOG], [MODEL], [LOG, MODEL], [OTHERWISE], [LONGER])):
         for stored in ((), (LOG.name,), (MODEL.name,), (LOG.name, MODEL.name)):
             yield State(running(work=some_work(role=role)), complete(outputs=outputs), stored)
-    for seconds, metrics in product((0, 70, 100, 101, 5_000), ({}, {"loss": 0.25})):
-        yield State(running(completed_by="earlier"), complete(runtime_seconds=seconds, metrics=metrics))
+    # Also when this clock runs behind the one that noted the claim.
+    for seconds, metrics, started in product((0, 70, 100, 101, 5_000), ({}, {"loss": 0.25}), (STARTED, NOW + SECOND)):
+        unit = running(completed_by="earlier", started_at=started)
+        yield State(unit, complete(runtime_seconds=seconds, metrics=metrics))
+        yield State(unit, failure(FailureCode.DISK_FULL, runtime_seconds=seconds))
     yield from failures()
 
 
@@ -118,47 +137,49 @@ def failures() -> Iterator[State]:
         tuple(NodeFault(f"node-{100 + each}", 1, STARTED) for each in range(10)),
     )
     for code, most, known in product(SAID_BY_NODES, (2, 3, 9, 10), faults):
-        for attempt in (1, 2, most):
-            report = failure(code, lease=Lease(attempt=attempt, lease_token="held"))
-            yield State(running(attempt=attempt, max_attempts=most, faults=known), report)
-            yield State(running(attempt=attempt, max_attempts=most, faults=known), report, stored=())
+        for attempt, stored in product((1, 2, most), ((LOG.name,), ())):
+            unit = running(attempt=attempt, max_attempts=most, faults=known)
+            yield State(unit, failure(code, lease=Lease(attempt=attempt, lease_token="held")), stored)
 
 
-def _holds(unit: Unit | None) -> bool:
-    lease = unit.lease if unit is not None else None
-    mine = lease is not None and (lease.token, lease.node_id) == ("held", ME)
-    return unit is not None and mine and unit.attempt == 2 and unit.status is UnitStatus.RUNNING
+def is_held(unit: Unit | None, lease: Lease) -> bool:
+    row = unit.lease if unit is not None and unit.status is UnitStatus.RUNNING else None
+    return row is not None and unit is not None and (unit.attempt, row.token) == (lease.attempt, "held")
 
 
-def owed(state: State) -> Owed:
+def expected(state: State) -> Expected:
     unit, report = state.unit, state.report
-    lease = unit.lease if unit is not None else None
-    held = unit is not None and unit.status is UnitStatus.RUNNING and lease is not None and unit.attempt == report.lease.attempt
-    if unit is None or not (held and lease is not None and lease.token == "held"):
+    silent = None if state.doorway == BELL else VISIBILITY_SECONDS
+    if unit is None or not is_held(unit, report.lease):
         if unit is not None and unit.completed_by == "held":
-            return Owed((unit.status, False), None, unit)
-        return Owed(LOST, UNHEARD, unit)
-    if lease.node_id != ME:
-        return Owed(LOST, UNHEARD, unit)
-    ended = owed_completed(unit, report) if isinstance(report, CompleteRequest) else owed_failed(unit, report)
+            return Expected((unit.status, False), silent, unit)
+        return Expected(LOST, VISIBILITY_SECONDS, unit)
+    if unit.lease is None or unit.lease.node_id != ME:
+        return Expected(LOST, VISIBILITY_SECONDS, unit)
+    ended = completed(unit, report) if isinstance(report, CompleteRequest) else failed(unit, report)
     is_over = ended is not None and ended.status is not UnitStatus.QUEUED
     if ended is None or (is_over and not all(is_stored(file, state) for file in report.outputs)):
-        return Owed(MISSING, UNHEARD, unit)
+        return Expected(MISSING, VISIBILITY_SECONDS, unit)
     left = tuple(Output(file.name, file.kind, file.size_bytes, file.sha256) for file in report.outputs) if is_over else ()
     written = replace(ended, lease=None, completed_by="held", outputs=left, version=unit.version + 1)
-    return Owed((ended.status, True), None, written)
+    return Expected((ended.status, True), silent, written)
 
 
 def is_stored(file: OutputFile, state: State) -> bool:
     return file.name in state.stored and file not in (OTHERWISE, LONGER)
 
 
-def owed_completed(unit: Unit, report: CompleteRequest) -> Unit | None:
-    """None for a unit that is paid for its model and has none. Nobody is charged for longer than the platform has seen."""
+def observed(unit: Unit, report: CompleteRequest | FailRequest) -> float:
+    """Nobody is charged for longer than the platform has seen."""
+    return min(float(report.runtime_seconds), 100.0) if unit.started_at == STARTED else 0.0
+
+
+def completed(unit: Unit, report: CompleteRequest) -> Unit | None:
+    """None for a unit that is paid for its model and has none."""
     paid_for_a_model = unit.work.role in (UnitRole.TRAIN, UnitRole.PACKAGE, UnitRole.SELECT)
     if paid_for_a_model and all(file.kind is not ArtifactKind.MODEL for file in report.outputs):
         return None
-    runtime = min(report.runtime_seconds, 100.0)
+    runtime = observed(unit, report)
     return replace(
         unit,
         status=UnitStatus.COMPLETED,
@@ -173,40 +194,45 @@ def owed_completed(unit: Unit, report: CompleteRequest) -> Unit | None:
     )
 
 
-def owed_failed(unit: Unit, report: FailRequest) -> Unit:
+def failed(unit: Unit, report: FailRequest) -> Unit:
     """A drained machine costs the unit no attempt, up to ten; a user's mistake is tried twice; the rest as often as allowed."""
     drained = report.code == "NODE_DRAINED"
     most = unit.max_attempts + (drained and unit.max_attempts < 10)
     allowed = min(most, 2) if report.code in USERS else most
-    known = replace(unit, max_attempts=most, faults=faults_after(unit, str(report.code), drained=drained))
+    known = replace(unit, max_attempts=most, faults=faults_after(unit, report.code), failure=failure_of(unit, report))
     if report.code not in HOPELESS and unit.attempt < allowed:
         return replace(known, status=UnitStatus.QUEUED, queued_at=NOW, rung_at=None, progress_stage="retrying")
-    return replace(known, status=UnitStatus.FAILED, finished_at=NOW, runtime_seconds=70.0)
+    return replace(known, status=UnitStatus.FAILED, finished_at=NOW, runtime_seconds=observed(unit, report))
 
 
-def faults_after(unit: Unit, code: str, *, drained: bool) -> tuple[NodeFault, ...]:
+def failure_of(unit: Unit, report: FailRequest) -> Failure:
+    users = report.code in HOPELESS | USERS
+    blame = Blame.USER if users else Blame.PLATFORM if report.code == "INTERNAL" else Blame.NODE
+    return Failure(report.code, blame, "no", unit_id=unit.id, attempt=unit.attempt, exit_code=3, log_tail="end")
+
+
+def faults_after(unit: Unit, code: FailureCode) -> tuple[NodeFault, ...]:
     """Of what is the machine's doing, or may be. The first drain counts as none; the ten latest machines are remembered."""
-    mine = code in (HOPELESS | USERS) and code != "DATASET_MISMATCH"
-    if mine:
+    if code in HOPELESS | USERS and code != "DATASET_MISMATCH":
         return unit.faults
     before = [fault.failures for fault in unit.faults if fault.node_id == ME]
-    count = before[0] + 1 if before else (0 if drained else 1)
+    count = before[0] + 1 if before else (0 if code == "NODE_DRAINED" else 1)
     others = [fault for fault in unit.faults if fault.node_id != ME]
     return tuple([*others, NodeFault(ME, count, NOW)][-10:])
 
 
-def in_state(state: State) -> tuple[Tables, str, CompleteRequest | FailRequest]:
-    """The tables in that state, and the report through a bell that was just heard."""
+def tables_in(state: State) -> tuple[Tables, CompleteRequest | FailRequest]:
+    """The tables in that state, where a bell was just heard; and the report as it is sent."""
     unit = state.unit
     tables = Tables([unit] if unit is not None else [])
     for name in state.stored:
         if unit is not None:
-            tables.objects.put(output_key(unit, name), CONTENT, content_type="application/octet-stream")
-    unit_id = a_unit().id
-    return tables, unit_id, state.report.model_copy(update={"doorway": tables.ring(unit_id).doorway})
+            tables.objects.put(f"jobs/{unit.job_id}/{unit.id}/{unit.attempt}/{name}", CONTENT)
+    tables.ring(a_unit().id)
+    return tables, state.report.model_copy(update={"doorway": state.doorway})
 
 
-def a_desk(tables: Tables, units: Any = None) -> Reports:
+def reports_over(tables: Tables, units: Any = None) -> Reports:
     return Reports(
         units=units or tables.units,
         inputs=tables.inputs,
@@ -217,108 +243,53 @@ def a_desk(tables: Tables, units: Any = None) -> Reports:
     )
 
 
-def report_in(state: State) -> Owed:
-    tables, unit_id, report = in_state(state)
-    answer = send(a_desk(tables), unit_id, report)
-    row = tables.units.get(unit_id)
-    if isinstance(report, FailRequest) and row is not None and row != state.unit:
-        check_failure(state, report, row)
-        row = replace(row, failure=None)
-    return Owed(answer, tables.heard_in(OWN), row)
-
-
-def send(desk: Reports, unit_id: str, report: CompleteRequest | FailRequest) -> object:
-    take = desk.complete if isinstance(report, CompleteRequest) else desk.fail
-    answer = answer_of(lambda: take(WORKER, unit_id, report))  # type: ignore[arg-type]
+def send(reports: Reports, report: CompleteRequest | FailRequest) -> object:
+    take: Any = reports.complete if isinstance(report, CompleteRequest) else reports.fail
+    answer = answer_of(partial(take, WORKER, a_unit().id, report))
     return answer if isinstance(answer, str) else (answer.status, answer.accepted)
 
 
-def check_failure(state: State, report: FailRequest, row: Unit) -> None:
-    said = row.failure
-    assert said is not None, state
-    assert state.unit is not None
-    assert (said.code, said.message, said.log_tail, said.exit_code) == (report.code, "no", "end", 3), state
-    assert (said.unit_id, said.attempt) == (row.id, state.unit.attempt), state
-    users = report.code in (HOPELESS | USERS)
-    assert (said.blame is Blame.USER) is users, state
+def test_every_report_is_judged_by_the_row(each: Any) -> None:
+    for state in each(states()):
+        tables, report = tables_in(state)
+        answer = send(reports_over(tables), report)
+        found = Expected(answer, tables.seconds_until_heard(OWN), tables.units.get(a_unit().id))
+        assert found == expected(state), state
 
 
-def test_every_report_is_judged_by_the_row(asked: Callable[[int], None]) -> None:
-    count = 0
-    for state in states():
-        assert report_in(state) == owed(state), state
-        count += 1
-    asked(count)
-
-
-def test_a_repeated_report_is_answered_alike_and_changes_nothing(asked: Callable[[int], None]) -> None:
-    count = 0
-    for state in states():
-        tables, unit_id, report = in_state(state)
-        desk = a_desk(tables)
-        first = send(desk, unit_id, report)
-        row = tables.units.get(unit_id)
-        again = send(desk, unit_id, report)
+def test_a_repeated_report_is_answered_alike_and_changes_nothing(each: Any) -> None:
+    for state in each(states()):
+        tables, report = tables_in(state)
+        first = send(reports_over(tables), report)
+        row = tables.units.get(a_unit().id)
+        again = send(reports_over(tables), report)
         assert again == ((first[0], False) if isinstance(first, tuple) else first), state
-        assert tables.units.get(unit_id) == row, state
-        count += 1
-    asked(count)
+        assert tables.units.get(a_unit().id) == row, state
 
 
-def test_who_takes_a_unit_over_between_a_reports_read_and_write_keeps_it() -> None:
-    for report in (complete(), failure(FailureCode.SANDBOX_FAILED)):
-        state = State(running(), report)
-        tables, unit_id, heard = in_state(state)
-        theirs = running(attempt=3, lease=a_lease(token="theirs", node_id=SOMEBODY, expires_at=NOW + SECOND))
-        crossing = Crossing(tables.units, lambda to=tables.units, row=theirs: to.replace(row))
-        assert send(a_desk(tables, crossing), unit_id, heard) == LOST
-        assert tables.units.get(unit_id) == replace(theirs, version=2)
-
-
-def beats() -> Iterator[tuple[Unit | None, int]]:
-    ends = (NOW - 600 * SECOND, NOW - SECOND, NOW, NOW + SECOND)
-    for node, token, end, age in product((ME, SOMEBODY), ("held", "other"), ends, (0, 20, 100, 5_000)):
-        deadlines = (end, NOW - SECOND, NOW, NOW + 90 * SECOND, NOW + timedelta(hours=1))
-        for attempt, deadline in product((1, 2), deadlines):
-            lease = a_lease(token=token, node_id=node, expires_at=end, deadline=deadline)
-            yield running(attempt=attempt, lease=lease), age
-    yield None, 0
-    yield from ((a_unit(status=status, attempt=2), 0) for status in UnitStatus)
-
-
-def owed_beat(unit: Unit | None, age: int) -> tuple[UnitVerdict, datetime | None]:
-    """Who holds the unit goes on, for as long as the next beat takes and 40 seconds more, but never beyond the deadline."""
-    lease = unit.lease if unit is not None else None
-    if unit is not None and lease is not None and (unit.attempt, lease.token) == (2, "held") and lease.deadline > NOW:
-        if lease.node_id == ME:
-            return UnitVerdict.CONTINUE, min(lease.deadline, NOW + (min(max(20, age), 300) + 40) * SECOND)
-        return UnitVerdict.LEASE_LOST, None
-    cancelled = unit is not None and unit.status is UnitStatus.CANCELLED
-    return UnitVerdict.CANCEL if cancelled else UnitVerdict.LEASE_LOST, None
-
-
-def test_every_heartbeat_is_judged_by_the_row(asked: Callable[[int], None]) -> None:
-    count = 0
-    for unit, age in beats():
+def test_only_the_holder_gets_inputs_and_places_for_outputs(each: Any) -> None:
+    for unit in each(rows()):
         tables = Tables([unit] if unit is not None else [])
-        heart = Heartbeats(
-            units=tables.units, signing=Signing(tables.objects), queue=tables.queue, clock=tables.clock, cadence=CADENCE
-        )
-        doorway = tables.ring(a_unit().id).doorway
-        said = heart.renew(WORKER, RunningUnit(unit_id=a_unit().id, lease=HELD, doorway=doorway, age_seconds=age))
-        verdict, until = owed_beat(unit, age)
-        seconds = None if until is None else (until - NOW).total_seconds()
-        assert (said.verdict, said.lease_expires_at, said.lease_seconds) == (verdict, until, seconds), (unit, age)
-        assert tables.heard_in(OWN) == (UNHEARD if seconds is None else seconds + 1), (unit, age)
-        count += 1
-    asked(count)
+        reports = reports_over(tables)
+        holds = is_held(unit, HELD) and unit is not None and unit.lease is not None and unit.lease.node_id == ME
+        inputs = answer_of(partial(reports.inputs, WORKER, a_unit().id, InputsRequest(lease=HELD)))
+        outputs = answer_of(partial(reports.outputs, WORKER, a_unit().id, OutputsRequest(lease=HELD, files=[MODEL])))
+        assert [answer == LOST for answer in (inputs, outputs)] == [not holds] * 2, unit
+        if holds:
+            place = tables.objects.presign_put(
+                f"jobs/{tables.job_id}/{a_unit().id}/2/{MODEL.name}",
+                size_bytes=7,
+                sha256=MODEL.sha256,
+                content_type="application/octet-stream",
+                expires_seconds=900,
+            )
+            assert (outputs.uploads[MODEL.name].url, outputs.uploads[MODEL.name].headers) == (place.url, place.headers)
 
 
-def test_a_machine_calls_again_when_its_youngest_attempt_asks_for_it() -> None:
-    tables = Tables()
-    heart = Heartbeats(
-        units=tables.units, signing=Signing(tables.objects), queue=tables.queue, clock=tables.clock, cadence=CADENCE
-    )
-    for ages, seconds in (((), 300), ((5_000,), 300), ((0, 5_000), 20), ((90, 40), 40)):
-        running_units = [RunningUnit(unit_id=a_unit().id, lease=HELD, age_seconds=age) for age in ages]
-        assert heart.next_beat(running_units) == seconds
+def test_who_takes_a_unit_over_between_a_reports_read_and_write_keeps_it(each: Any) -> None:
+    for report in each((complete(), failure(FailureCode.SANDBOX_FAILED))):
+        tables, heard = tables_in(State(running(), report))
+        theirs = running(attempt=3, lease=a_lease(token="theirs", node_id=SOMEBODY, expires_at=NOW + SECOND))
+        crossing = Crossing(tables.units, partial(tables.units.replace, theirs))
+        assert send(reports_over(tables, crossing), heard) == LOST
+        assert tables.unit() == replace(theirs, version=2)

@@ -83,6 +83,8 @@ class Tending:
         overdue = is_overdue(unit, now=now)
         again = seen.thorough and overdue
         if again and self._settlement.conclude(unit) is Opened.LEFT:
+            # Noted as its record would have: units that this round holds back are the next ones' to release.
+            self._jobs.note_fan_out(job.id, unit.index)
             seen = replace(seen, fan_outs=seen.fan_outs | {unit.index})
         if moves.is_ready(unit, met=seen.fan_outs) and not has_room(seen, unit.capability, released=self._released):
             return held_back(seen, unit)

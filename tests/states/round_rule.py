@@ -1,21 +1,18 @@
-"""What one round over a small job is to do and to note, told from the rows before it. Said once more than in the core, and the
-other way round: not unit by unit as they come, but what holds when it is over."""
+"""What a round over a small job leaves behind, computed from the rows before it: by what holds afterwards, where the core goes
+unit by unit. What is due about one unit alone is the core's word, which test_due.py holds against its own rule."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from gpupool.jobs.model import Job, JobStatus, ReleaseWindow
+from gpupool.jobs.model import Job, ReleaseWindow
 from gpupool.units.decide import due
-from gpupool.units.edges import gathers
 from gpupool.units.model import Failure, Unit, UnitStatus
 from gpupool.workflow.model import Outcome
+from tests.states.tables import BROKEN, FEW_NEEDS, HOUR, MANY_DEPENDENTS, MINUTE
 
 UNDER_WAY = (UnitStatus.QUEUED, UnitStatus.RUNNING, UnitStatus.VALIDATING)
-# Of more dependents than these a completed unit tells the execution, and not each of them.
-FAN_OUT = 25
-_OVERDUE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +26,18 @@ class After:
     outcome: Outcome
 
 
-def is_whole(job: Job, now: datetime) -> bool:
-    """Whether the round goes over everything: at first, for a new fan-out, and once an hour."""
-    window = job.window
-    return window is None or bool(job.fan_outs - window.met) or now - window.whole_at > timedelta(hours=1)
-
-
 def round_over(job: Job, units: Sequence[Unit], *, released: int, now: datetime) -> After:
-    """A round over fewer than fifty units that are not completed, none of which it writes to conclude."""
-    window, whole = job.window, is_whole(job, now)
-    first = 0 if window is None or whole else window.low
-    behind = () if window is None or whole else sorted(window.stragglers)
+    """A round over fewer than fifty units that are not completed, which fit one page."""
+    window, whole = job.window, _is_whole(job, now)
+    first, behind, reach = (0, (), 0) if window is None or whole else (window.low, sorted(window.stragglers), window.reach)
     visited = [*(units[index] for index in behind), *units[first:]]
-    rows, held = _release(visited, job, released=released, now=now)
+    rows, held = _rows_after(visited, job, released=released, now=now)
     seen = [rows[unit.index] for unit in visited if unit.index not in held]
-    under_way = Counter(str(unit.capability) for unit in seen if unit.status in UNDER_WAY)
-    working = Counter(str(unit.capability) for unit in seen if unit.status is UnitStatus.RUNNING)
-    classes = frozenset(str(units[index].capability) for index in held)
+    under_way = Counter(unit.capability for unit in seen if unit.status in UNDER_WAY)
+    working = Counter(unit.capability for unit in seen if unit.status is UnitStatus.RUNNING)
+    classes = frozenset(units[index].capability for index in held)
     high = min((index for index in held if index >= first), default=None)
     low = len(units) if high is None else high
-    reach = 0 if window is None or whole else window.reach
     noted = ReleaseWindow(
         low=low,
         reach=max([reach, *(_reach(unit) for unit in seen)]),
@@ -56,26 +45,33 @@ def round_over(job: Job, units: Sequence[Unit], *, released: int, now: datetime)
         + min((_a_quarter(under_way[each], working[each], released) for each in classes), default=0),
         whole_at=now if window is None or whole or (window.low == 0 and not window.held) else window.whole_at,
         high=high,
-        held=classes,
-        stragglers=frozenset(unit.index for unit in visited if unit.index < low and _is_open(rows[unit.index])),
+        held=frozenset(str(each) for each in classes),
+        stragglers=frozenset(
+            unit.index for unit in visited if unit.index < low and rows[unit.index].status is not UnitStatus.COMPLETED
+        ),
         met=job.fan_outs,
     )
-    moved = sum(unit.status is UnitStatus.WAITING and rows[unit.index].status is UnitStatus.QUEUED for unit in visited)
-    broken = job.broken or next((unit.failure for unit in seen if unit.status is UnitStatus.FAILED), None)
-    overdue = sum(unit.status is UnitStatus.COMPLETED and _is_overdue(unit, now) for unit in seen)
+    broken = job.broken or next((unit.failure for unit in seen if unit.status in BROKEN), None)
+    overdue = sum(_is_overdue(unit, now) for unit in seen)
     lost = overdue > job.units_completed or not under_way
-    goes_on = job.status is JobStatus.RUNNING and broken is None and not _is_refilled(job, noted, classes)
+    moved = sum(unit.status is UnitStatus.WAITING and rows[unit.index].status is UnitStatus.QUEUED for unit in visited)
     full = bool(classes) and 10 * moved >= 3 * sum(under_way.values())
     return After(
         units=tuple(rows.get(unit.index, unit) for unit in units),
         window=noted if window is not None or classes else None,
         fan_outs=job.fan_outs if classes else frozenset(),
         broken=broken,
-        outcome=Outcome.TEND if goes_on and lost else Outcome.WATCH if full else Outcome.ADVANCE,
+        outcome=Outcome.TEND if lost and broken is None else Outcome.WATCH if full else Outcome.ADVANCE,
     )
 
 
-def _release(visited: Sequence[Unit], job: Job, *, released: int, now: datetime) -> tuple[dict[int, Unit], list[int]]:
+def _is_whole(job: Job, now: datetime) -> bool:
+    """Whether the round goes over everything: at first, for a new fan-out, and once an hour."""
+    window = job.window
+    return window is None or bool(job.fan_outs - window.met) or now - window.whole_at > HOUR
+
+
+def _rows_after(visited: Sequence[Unit], job: Job, *, released: int, now: datetime) -> tuple[dict[int, Unit], list[int]]:
     """The rows that were visited, and which of them could be released and are held back: those that find ``released`` of
     their class, or half as many again as are running, under way before them."""
     rows: dict[int, Unit] = {}
@@ -83,7 +79,7 @@ def _release(visited: Sequence[Unit], job: Job, *, released: int, now: datetime)
     for unit in visited:
         before = [row for row in rows.values() if row.capability is unit.capability and row.index not in held]
         most = max(released, sum(row.status is UnitStatus.RUNNING for row in before) * 3 // 2)
-        left = unit.open_needs if gathers(unit.needs) else unit.open_needs - job.fan_outs
+        left = unit.open_needs if len(unit.needs) > len(FEW_NEEDS) else unit.open_needs - job.fan_outs
         is_ready = unit.status is UnitStatus.WAITING and not left
         if is_ready and sum(row.status in UNDER_WAY for row in before) >= most:
             held.append(unit.index)
@@ -94,13 +90,6 @@ def _release(visited: Sequence[Unit], job: Job, *, released: int, now: datetime)
     return rows, held
 
 
-def _is_refilled(job: Job, noted: ReleaseWindow, held: frozenset[str]) -> bool:
-    """Whether another round is due as soon as this one is over."""
-    if held:
-        return job.units_completed >= noted.refill_at
-    return False
-
-
 def _a_quarter(under_way: int, working: int, released: int) -> int:
     """How many are to be completed until the next ones are released: a quarter of as many as may be under way at a time."""
     most = max(released, working * 3 // 2)
@@ -108,13 +97,9 @@ def _a_quarter(under_way: int, working: int, released: int) -> int:
 
 
 def _reach(unit: Unit) -> int:
-    opens = unit.status is UnitStatus.COMPLETED and len(unit.dependents) <= FAN_OUT
+    opens = unit.status is UnitStatus.COMPLETED and len(unit.dependents) < len(MANY_DEPENDENTS)
     return max(unit.dependents, default=0) if opens else 0
 
 
-def _is_open(unit: Unit) -> bool:
-    return unit.status is not UnitStatus.COMPLETED
-
-
 def _is_overdue(unit: Unit, now: datetime) -> bool:
-    return unit.finished_at is not None and now - unit.finished_at > _OVERDUE
+    return unit.status is UnitStatus.COMPLETED and unit.finished_at is not None and now - unit.finished_at > 5 * MINUTE
