@@ -30,6 +30,7 @@ class Named:
 
 
 _LEDGER, _TRANSITIONS, _UNITS = (f"tests/contract/test_{room}_store.py" for room in ("ledger", "transitions", "units"))
+_CLAIMS = "tests/states/test_claims.py::test_every_claim_is_answered_as_its_unit_asks"
 _RENEWS = f"{_UNITS}::test_only_the_holder_of_the_running_attempt_renews"
 
 
@@ -39,7 +40,7 @@ def _named(name: str, place: str, change: tuple[str, str], *tests: str) -> Named
 
 
 NAMED: tuple[Named, ...] = (
-    _named("a lease keeps others out", "units/decide.py:refuse_claim", ("if unit.lease is not None and", "if False")),
+    _named("a lease keeps others out", "units/decide.py:refuse_claim", ("if unit.lease is not None and", "if False"), _CLAIMS),
     _named("what ended is claimed by nobody", "units/decide.py:refuse_claim", ("if unit is None or", "if False")),
     _named("only a claim that is there is repeated", "units/decide.py:holds_already", ("if lease is None or", "if False")),
     _named("only the lease's token reports", "units/decide.py:standing", ("if unit.status is UnitStatus.RUNNING", "if True")),
@@ -101,8 +102,9 @@ def mutant_of(named: Named) -> Mutant:
 
 def main() -> None:
     suite.prepare()
-    simulation, contract, *_ = suite.stages()
-    for stage in (simulation, contract):
+    simulation = suite.stages()[0]
+    states, contract = (stage for stage in suite.stages() if stage.name in ("small states", "contract"))
+    for stage in (simulation, states, contract):
         suite.load(stage)
     functions = live_functions()
     noticed: dict[str, str] = {}

@@ -17,6 +17,7 @@ from bench.simulate.streams import Change, Partitions, Rows
 from bench.simulate.thrift import check_record
 from bench.simulate.watch import Watch
 from gpupool import bootstrap
+from gpupool.ids import job_of
 from gpupool.objects.memory import MemoryObjectStore
 from gpupool.settings import Settings
 from gpupool.twins import MemoryPorts
@@ -115,10 +116,11 @@ class Deployment:
         if not self.watch.is_calm:
             act()
             return
-        before, queued = self._faults.calls["jobs.get"], self.watch.rung.total()
+        before, queued = self._faults.calls["jobs.get"], self.watch.rung.copy()
         act()
-        reads, released = self._faults.calls["jobs.get"] - before, self.watch.rung.total() - queued
-        check_record(change, reads=reads, released=released)
+        rung = [unit_id for unit_id, times in self.watch.rung.items() if times > queued[unit_id]]
+        released = [self.world.units[job_of(unit_id)][unit_id] for unit_id in rung]
+        check_record(change, reads=self._faults.calls["jobs.get"] - before, released=released)
 
     def _told(self, change: Change) -> None:
         if passes(change.before, change.after):

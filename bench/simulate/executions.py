@@ -39,7 +39,7 @@ class Execution:
         self.name = execution_name(job_id, generation)
         self.at = At.PLAN
         self.tokens: list[str] = []
-        self.state = START
+        self.state = replace(START, generation=generation)
         self.outcome = Outcome.ADVANCE
         self.ended_at: datetime | None = None
         # How many went well.

@@ -1,11 +1,12 @@
 """Where nothing goes wrong but the work itself, nothing is done twice: every call is paid for."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from bench.simulate.streams import Change
 from bench.simulate.violations import expect, expect_equal
 from gpupool.jobs.model import Job, JobStatus
-from gpupool.units.model import UnitStatus
+from gpupool.units.model import Unit, UnitStatus
 from gpupool.workflow.decide import fans_out
 from gpupool.world import World
 
@@ -30,9 +31,9 @@ def check_thrift(world: World, calls: Counter[str], *, executions: int, rung: in
     expect(calls["transitions.settle"] <= debits, "a debit is posted once", (calls["transitions.settle"], debits))
 
 
-def check_record(change: Change, *, reads: int, released: int) -> None:
-    """What a function did with a record of a job or a unit. ``reads`` of the job: it looks only where it may have somebody to
-    wake. ``released``: how many units were queued meanwhile, after which there is nobody to wake."""
+def check_record(change: Change, *, reads: int, released: Iterable[Unit]) -> None:
+    """What a function did with a record of a job or a unit. ``reads`` of the job: it looks where it may have somebody to wake,
+    and only there. ``released``: the units that were queued meanwhile. One of its own class takes the room that it makes."""
     before, after = change.before, change.after
     if isinstance(after, Job):
         asked = after.cancel_requested_at is not None and (before is None or before.cancel_requested_at is None)
@@ -40,8 +41,8 @@ def check_record(change: Change, *, reads: int, released: int) -> None:
         return
     moved = before is None or before.status is not after.status
     ended = moved and after.status in (UnitStatus.COMPLETED, UnitStatus.FAILED, UnitStatus.REJECTED)
-    may = ended and (not released or fans_out(after))
-    expect(reads <= int(may), "a unit wakes its execution once it ended and opened none", (after.id, after.status, reads))
+    makes_room = fans_out(after) or all(each.capability is not after.capability for each in released)
+    expect_equal(reads, int(ended and makes_room), f"{after.id}, {after.status}: a unit that made room wakes its execution")
 
 
 def _waits(job: Job, units: int) -> float:

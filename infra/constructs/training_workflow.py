@@ -1,7 +1,7 @@
 """One execution per training job: plan, tend, wait until there is something to do, then finish or compensate.
 
-The state that travels is `{"job_id", "step": {"outcome", "cursor", "steps"}}`; payloads never do. Plan, Tend and Compensate
-take some pages of units each time and loop. An execution whose history grows long starts the next one and ends.
+The state that travels is `{"job_id", "step": {"outcome", "cursor", "steps", "generation"}}`; payloads never do. Plan, Tend
+and Compensate take some pages of units each time and loop. An execution whose history grows long starts the next one and ends.
 """
 
 from dataclasses import dataclass

@@ -100,7 +100,7 @@ class Tables:
 
     @property
     def settlement(self) -> Settlement:
-        return Settlement(transitions=self.transitions, units=self.units, clock=self.clock)
+        return Settlement(jobs=self.jobs, transitions=self.transitions, units=self.units, clock=self.clock)
 
     def tending(self, *, released: int) -> Tending:
         return Tending(

@@ -103,13 +103,14 @@ def close(tables: Tables, closing: Closing, outcome: Outcome, *, twice: bool = F
             step = closing.go_on(tables.job, outcome, before) if tables.job.is_live else Step(Outcome.CLOSED)
 
 
-def is_all_paid(state: State) -> bool:
-    return bool(state.kinds) and set(state.kinds) == {"paid"}
+def is_all_done(state: State) -> bool:
+    """Then the job is completed, also when its last debits are made by its end."""
+    return bool(state.kinds) and set(state.kinds) <= {"paid", "unpaid"}
 
 
 def expected_failure(state: State) -> Failure | None:
     """That of the unit which failed first, else what was noted, else the platform's; None unless the job failed."""
-    if is_all_paid(state) or state.outcome is not Outcome.FAILED:
+    if is_all_done(state) or state.outcome is not Outcome.FAILED:
         return None
     failed = [(kind, index) for index, kind in enumerate(state.kinds) if kind in ("early", "late")]
     if failed:
@@ -138,11 +139,11 @@ def test_every_job_ends_paid_returned_and_told(each: Any) -> None:
         tables, closing = tables_in(state)
         close(tables, closing, state.outcome, twice=state.twice)
         job = tables.job
-        status = JobStatus.COMPLETED if is_all_paid(state) else STATUSES[state.outcome]
+        status = JobStatus.COMPLETED if is_all_done(state) else STATUSES[state.outcome]
         assert (job.status, job.finished_at, job.task_token) == (status, NOW, None), state
         assert job.failure == expected_failure(state), state
-        # A job that is all done has no units to go over, and none can be added.
-        assert job.closing is (not is_all_paid(state)), state
+        # A job that is all paid has no units to go over, and none can be added.
+        assert job.closing is (set(state.kinds) != {"paid"}), state
         check_books(state, tables)
         for unit, kind in zip(state.units(), state.kinds, strict=True):
             ended = replace(unit, status=UnitStatus.CANCELLED, lease=None, finished_at=NOW, version=2)

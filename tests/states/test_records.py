@@ -3,6 +3,7 @@ nothing else is."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import product
 from typing import Any
 
@@ -17,8 +18,10 @@ from gpupool.idempotency.memory import MemoryIdempotencyStore
 from gpupool.jobs.model import Job, JobStatus, Quote, ReleaseWindow
 from gpupool.ledger.model import EntryKind, Transfer
 from gpupool.units.edges import Gate
+from gpupool.units.memory import MemoryUnitStore
 from gpupool.units.model import Failure, Pool, Unit, UnitStatus
 from gpupool.wire.joining import Doorbell
+from gpupool.wire.vocabulary import CapabilityClass
 from gpupool.workflow.model import Outcome
 from gpupool.workflow.outbox import Outbox
 from tests.factories import NOW, a_grant, a_job, a_unit
@@ -188,14 +191,42 @@ def test_a_customers_bells_are_one_group() -> None:
     assert groups == ["ada"]
 
 
-def test_the_debit_of_a_job_that_has_ended_comes_back_and_opens_nothing() -> None:
-    """Paid first, then opened: what waits behind a unit that nobody pays for does not run."""
+class Failing(MemoryUnitStore):
+    """Whose edges cannot be written."""
+
+    def open_edge(self, unit_id: str, *, need: int, now: datetime) -> Unit:
+        raise ConnectionError
+
+
+def test_a_debit_says_that_all_that_follows_was_done() -> None:
+    """It is posted last. Of a record that is given up half-way, the debit is missing, which a round finds; else nobody would
+    know that its dependents still wait."""
     done = a_unit(status=UnitStatus.COMPLETED, credits=PRICE, dependents=(1,))
-    tables = Tables([done, waiting(1, frozenset({0}))], job=a_job(status=JobStatus.FAILED, units_total=2))
-    tables.ledger.post(a_grant(amount=1_000))
+    tables = Tables([done, waiting(1, frozenset({0}))], job=a_job(units_total=2))
+    tables.hold()
+    tables.units = Failing(tables.world)
+    with pytest.raises(ConnectionError):
+        outbox_over(tables).unit_written(None, done)
+    assert seen_in(tables) == Seen()
+
+
+def test_a_fan_out_is_noted_before_it_is_paid() -> None:
+    done = a_unit(status=UnitStatus.COMPLETED, credits=PRICE, dependents=MANY_DEPENDENTS)
+    tables = Tables([done], job=a_job(status=JobStatus.RUNNING, units_total=99, quote=Quote(0)))
     with pytest.raises(StaleWrite):
         outbox_over(tables).unit_written(None, done)
-    assert tables.unit(1) == waiting(1, frozenset({0}))
+    assert seen_in(tables) == Seen(fan_outs=frozenset({0}))
+
+
+def test_who_opens_units_of_another_class_alone_has_made_room_in_its_own(each: Any) -> None:
+    for classes in each(product((CapabilityClass.CPU, CapabilityClass.GPU_8G), repeat=2)):
+        done = a_unit(status=UnitStatus.COMPLETED, credits=PRICE, dependents=(1, 2))
+        rest = [waiting(index, frozenset({0}), capability=each_class) for index, each_class in enumerate(classes, 1)]
+        tables = Tables([done, *rest], job=a_job(units_total=99, window=HOLDS_BACK, task_token="token"))
+        tables.hold()
+        outbox_over(tables).unit_written(None, done)
+        woken = CapabilityClass.CPU not in classes
+        assert [outcome for _, outcome in seen_in(tables).resumed] == ([Outcome.TEND] if woken else [])
 
 
 def dependents() -> Iterator[tuple[frozenset[int], ...]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -177,6 +178,18 @@ def test_an_execution_hands_over_before_its_history_is_full(each: Any) -> None:
         assert tables.executions.started == ({f"{tables.job_id}-5": (tables.job_id, 5)} if renewed else {})
 
 
+def test_who_hands_over_twice_starts_one_execution(each: Any) -> None:
+    """Its answer was lost, and so it did not hear that it has; or the note was, and the next one runs without it."""
+    for noted, own in each(product((4, 5, 6), (4, 5))):
+        tables = Tables([a_unit()], job=a_job(generation=noted))
+        tending, full = tables.tending(released=8), Step(Outcome.TEND, steps=999, generation=own)
+        for _ in range(2):
+            assert tending.go_on(tables.job, full).outcome is Outcome.RENEWED
+        next_one = {f"{tables.job_id}-{own + 1}": (tables.job_id, own + 1)}
+        assert tables.executions.started == ({} if noted > own else next_one)
+        assert tables.job.generation == max(noted, own + 1)
+
+
 def test_an_execution_that_could_not_be_started_is_not_noted() -> None:
     """Noted but not started, nobody would drive the job."""
 
@@ -187,7 +200,7 @@ def test_an_execution_that_could_not_be_started_is_not_noted() -> None:
     tables = Tables([a_unit()])
     tables.executions = Refusing()
     with pytest.raises(ConnectionError):
-        tables.tending(released=8).hand_over(tables.job)
+        tables.tending(released=8).hand_over(tables.job, own=0)
     assert tables.job.generation == 0
 
 

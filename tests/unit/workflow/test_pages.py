@@ -37,7 +37,7 @@ def test_no_unit_is_released_before_all_are_written() -> None:
 
     platform.step(execution)
 
-    assert (execution.at, execution.state) == (At.PLAN, Step(Outcome.PLAN, str(PAGE), 1))
+    assert (execution.at, execution.state) == (At.PLAN, Step(Outcome.PLAN, str(PAGE), 1, 0))
     assert {unit.status for unit in platform.units(job)} == {UnitStatus.WAITING}
     assert platform.job(job).status is JobStatus.PLANNING
 

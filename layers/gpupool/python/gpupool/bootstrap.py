@@ -203,7 +203,7 @@ def build_workflow(ports: Ports) -> TrainingWorkflow:
 
 
 def build_settlement(ports: Ports) -> Settlement:
-    return Settlement(transitions=ports.transitions, units=ports.units, clock=ports.clock)
+    return Settlement(jobs=ports.jobs, transitions=ports.transitions, units=ports.units, clock=ports.clock)
 
 
 def build_outbox(ports: Ports) -> Outbox:

@@ -65,7 +65,9 @@ class Closing:
         fresh = self._jobs.get(job.id) or job
         if fresh.units_completed < walked.overdue and not walked.thorough:
             return Step(Outcome.CLOSING, Round(thorough=True).cursor, step.steps + 1)
-        return self._end(fresh, outcome, step, broken=walked.broke_first)
+        # The last debits may have come meanwhile, or by this very walk: what is done and paid is completed.
+        done = outcome_of(fresh) is Outcome.COMPLETED
+        return self._end(fresh, Outcome.COMPLETED if done else outcome, step, broken=walked.broke_first)
 
     def _end(self, job: Job, outcome: Outcome, step: Step, *, broken: tuple[str, str] | None = None) -> Step:
         if not self._transitions.close(job, self._ending(job, outcome, broken)):

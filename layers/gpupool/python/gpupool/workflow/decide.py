@@ -71,8 +71,9 @@ def is_under_way(unit: Unit) -> bool:
 
 
 def writes_to_conclude(unit: Unit) -> int:
-    """What doing again all that follows from a completed unit may write, its debit and its dependents."""
-    return 1 + len(unit.gathered_by) + (0 if fans_out(unit) else len(unit.dependents))
+    """What doing again all that follows from a completed unit may write, its debit and its dependents, or the note that a round
+    opens them."""
+    return 1 + len(unit.gathered_by) + (1 if fans_out(unit) else len(unit.dependents))
 
 
 def needs_a_whole_round(job: Job, window: ReleaseWindow, *, now: datetime) -> bool:

@@ -23,11 +23,13 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Step:
     """The state that travels from step to step. ``cursor``: how far a step that takes several goes has come; only that step
-    reads it. ``steps`` counts them, so that an execution ends before its history is full."""
+    reads it. ``steps`` counts them, so that an execution ends before its history is full. ``generation`` is that of the
+    execution, None where nobody said."""
 
     outcome: Outcome
     cursor: str = ""
     steps: int = 0
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,11 +57,9 @@ class Outbox:
 
     def _conclude(self, unit: Unit) -> None:
         """The execution is woken only when it has something to do: at the end, when there is room for units that were held
-        back, or when more are to be opened than one record may take time for. A unit that has queued another was neither the
-        last nor makes room."""
+        back, or when more are to be opened than one record may take time for. A unit that has queued another of its class was
+        neither the last nor makes room."""
         opened = self._settlement.conclude(unit)
-        if opened is Opened.LEFT:
-            self._jobs.note_fan_out(unit.job_id, unit.index)
         if opened is not Opened.SOME:
             self._wake(unit.job_id)
 

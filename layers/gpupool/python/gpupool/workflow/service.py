@@ -5,6 +5,7 @@ What a small job needs fits one step each.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gpupool.jobs.model import Job
 from gpupool.jobs.store import JobStore
@@ -33,18 +34,26 @@ class TrainingWorkflow:
 
     def plan(self, job_id: str, step: Step = START) -> Step:
         """Writes the job's units, once, and releases those of a small job. A job that is planned already is tended instead."""
+        return replace(self._plan(job_id, step), generation=step.generation)
+
+    def _plan(self, job_id: str, step: Step) -> Step:
         job = self._jobs.begin_planning(job_id)
         if job is None:
             outcome = outcome_of(self._existing(job_id))
             return Step(Outcome.TEND if outcome is Outcome.ADVANCE else outcome, steps=step.steps)
         after = self._planning.go_on(job, step)
         if after.outcome is Outcome.TEND and not step.cursor:
-            return self.tend(job_id, after)
+            return self.tend(job_id, replace(after, generation=step.generation))
         return after
 
     def tend(self, job_id: str, step: Step) -> Step:
         """The next page of a round over the units. A round that fits one step is followed by another at once if need be."""
-        return self._within_a_step(Outcome.TEND, step, lambda at: self._tending.go_on(self._existing(job_id), at))
+
+        def page(at: Step) -> Step:
+            own = replace(at, generation=step.generation)
+            return replace(self._tending.go_on(self._existing(job_id), own), generation=step.generation)
+
+        return self._within_a_step(Outcome.TEND, step, page)
 
     def advance(self, job_id: str, task_token: str, *, entered: str) -> None:
         """Waits: parks the token for whoever has something for the execution to do, and answers it at once if that is so
@@ -80,7 +89,7 @@ class TrainingWorkflow:
         if job is None or not job.is_live or job.generation > generation:
             return
         self._jobs.note_failure(job_id, platform_failure(job))
-        self._tending.hand_over(job)
+        self._tending.hand_over(job, own=generation)
 
     def _within_a_step(self, again: Outcome, first: Step, page: Callable[[Step], Step]) -> Step:
         """One page; and of a job whose units fit it, the second walk too, because a step costs more than it does for a few

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from gpupool.clock import Clock
 from gpupool.ids import unit_id
+from gpupool.jobs.store import JobStore
 from gpupool.ledger.model import debit
 from gpupool.transitions.store import Transitions
 from gpupool.units.decide import is_ready, queued
@@ -17,13 +18,14 @@ from gpupool.workflow.moves import apply_move
 class Opened(StrEnum):
     """What became of the units that wait for a completed one."""
 
-    SOME = "some"  # at least one has what it needs, and was queued
-    NONE = "none"  # there are none, or they wait for others too
+    SOME = "some"  # at least one of its own class has what it needs, and was queued
+    NONE = "none"  # there are none, or they are of other classes, or wait for others too
     LEFT = "left"  # too many for one go: a round opens them
 
 
 class Settlement:
-    def __init__(self, *, transitions: Transitions, units: UnitStore, clock: Clock) -> None:
+    def __init__(self, *, jobs: JobStore, transitions: Transitions, units: UnitStore, clock: Clock) -> None:
+        self._jobs = jobs
         self._transitions = transitions
         self._units = units
         self._clock = clock
@@ -41,28 +43,30 @@ class Settlement:
         return self._transitions.settle(unit, transfer)
 
     def conclude(self, unit: Unit) -> Opened:
-        """Settles a completed unit, tells its dependents, and queues those that waited for nothing else.
+        """Tells a completed unit's dependents, queues those that waited for nothing else, and settles it.
 
-        When it has too many of them for one go, only those that gather are told.
+        When it has too many of them for one go, only those that gather are told, and the job notes that a round is to open the
+        others. The debit comes last: where it is missing, a round does all of this again; where it is there, all was done.
         """
-        self.settle(unit)
-        queued = self._open_gates(unit)
         if fans_out(unit):
-            return Opened.LEFT
-        for index in unit.dependents:
-            queued = self._open(unit_id(unit.job_id, index), unit.index) or queued
-        return Opened.SOME if queued else Opened.NONE
+            self._jobs.note_fan_out(unit.job_id, unit.index)
+            opened = Opened.LEFT
+            self._open_gates(unit)
+        else:
+            released = self._open_gates(unit) + [self._open(index, unit.index, unit) for index in unit.dependents]
+            opened = Opened.SOME if any(each.capability == unit.capability for each in filter(None, released)) else Opened.NONE
+        self.settle(unit)
+        return opened
 
-    def _open_gates(self, unit: Unit) -> bool:
-        queued = False
-        for index in unit.gathered_by:
-            gathering = unit_id(unit.job_id, index)
-            if self._units.open_gate(gathering, need=unit.index):
-                queued = self._open(gathering, gate_of(unit.index)) or queued
-        return queued
+    def _open_gates(self, unit: Unit) -> list[Unit | None]:
+        return [
+            self._open(index, gate_of(unit.index), unit)
+            for index in unit.gathered_by
+            if self._units.open_gate(unit_id(unit.job_id, index), need=unit.index)
+        ]
 
-    def _open(self, dependent: str, need: int) -> bool:
-        """Whether the dependent is released now."""
-        opened = self._units.open_edge(dependent, need=need, now=self._clock.now())
+    def _open(self, index: int, need: int, done: Unit) -> Unit | None:
+        """The dependent of a completed unit, once it is released; None while it waits."""
+        opened = self._units.open_edge(unit_id(done.job_id, index), need=need, now=self._clock.now())
         known = apply_move(self._units, opened, lambda fresh: queued(fresh, now=self._clock.now()) if is_ready(fresh) else None)
-        return known.status is not UnitStatus.WAITING
+        return None if known.status is UnitStatus.WAITING else known

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from gpupool.dynamo import error_code
 from gpupool.workflow.executions import execution_name
-from gpupool.workflow.model import Outcome, Run
+from gpupool.workflow.model import Outcome, Run, Step
+from gpupool.workflow.wire import step_state
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -20,7 +21,7 @@ class StepFunctionsExecutions:
         self._arn = state_machine_arn
 
     def start(self, job_id: str, *, generation: int = 0) -> None:
-        state = {"job_id": job_id, "generation": generation, "step": {"outcome": Outcome.PLAN, "cursor": "", "steps": 0}}
+        state = {"job_id": job_id, "step": step_state(Step(Outcome.PLAN, generation=generation))}
         name = execution_name(job_id, generation)
         try:
             self._client.start_execution(stateMachineArn=self._arn, name=name, input=json.dumps(state))

@@ -1,9 +1,11 @@
 """Going over a live job's units, some pages per step: what is ready is released, what many wait for is opened, and what was
 forgotten is found again."""
 
+import logging
 from dataclasses import replace
 
 from gpupool.clock import Clock
+from gpupool.errors import StaleWrite
 from gpupool.ids import unit_id
 from gpupool.jobs.model import Job
 from gpupool.jobs.store import JobStore
@@ -32,7 +34,11 @@ from gpupool.workflow.settle import Opened, Settlement
 # Each step and each wait leaves some eight events in the execution's history, which holds 25,000. And a wait takes a quarter of
 # an hour at most, so that an execution hands over before its seven days are over.
 MOST_STEPS = 1_000
+# Of a debit that meets another. They take milliseconds, so that the next try meets none as a rule.
+_TRIES = 3
 _GOES_ON = frozenset({Outcome.ADVANCE, Outcome.TEND})
+
+logger = logging.getLogger(__name__)
 
 
 class Tending:
@@ -65,7 +71,7 @@ class Tending:
         seen, more = walk(self._units, job.id, seen, lambda unit, sofar: self._tend(unit, job, sofar))
         if more:
             return Step(Outcome.TEND, seen.cursor, step.steps + 1)
-        return self._after(job, seen, step.steps + 1)
+        return self._after(job, seen, step.steps + 1, step.generation)
 
     def _begin(self, job: Job) -> Round:
         """A round over every unit, or one that has seen to the stragglers before its beginning."""
@@ -82,9 +88,7 @@ class Tending:
         now = self._clock.now()
         overdue = is_overdue(unit, now=now)
         again = seen.thorough and overdue
-        if again and self._settlement.conclude(unit) is Opened.LEFT:
-            # Noted as its record would have: units that this round holds back are the next ones' to release.
-            self._jobs.note_fan_out(job.id, unit.index)
+        if again and self._conclude(unit) is Opened.LEFT:
             seen = replace(seen, fan_outs=seen.fan_outs | {unit.index})
         if moves.is_ready(unit, met=seen.fan_outs) and not has_room(seen, unit.capability, released=self._released):
             return held_back(seen, unit)
@@ -99,7 +103,17 @@ class Tending:
         writes = (moved is not unit) + (writes_to_conclude(unit) if again else 0)
         return tended(seen, moved, overdue=overdue, released=released, writes=writes)
 
-    def _after(self, job: Job, done: Round, steps: int) -> Step:
+    def _conclude(self, unit: Unit) -> Opened | None:
+        """None when its debit met other debits of the customer time and again. Then a later round makes it: no job may fail by
+        its own repair."""
+        for _ in range(_TRIES):
+            try:
+                return self._settlement.conclude(unit)
+            except StaleWrite:
+                logger.info("debit_met_another", extra={"unit_id": unit.id})
+        return None
+
+    def _after(self, job: Job, done: Round, steps: int, own: int | None) -> Step:
         if job.window is not None or done.held:
             window = window_after(done, job.window, released=self._released, now=self._clock.now())
             if window != job.window:
@@ -111,11 +125,13 @@ class Tending:
             return Step(Outcome.TEND, thorough_round_over(fresh).cursor, steps)
         if steps < MOST_STEPS:
             return Step(Outcome.WATCH if is_to_be_watched(done) else Outcome.ADVANCE, steps=steps + 1)
-        self.hand_over(job)
+        self.hand_over(job, own=job.generation if own is None else own)
         return Step(Outcome.RENEWED, steps=steps)
 
-    def hand_over(self, job: Job) -> None:
-        """Another execution goes on. It starts first: noted but not started, nobody would drive the job."""
-        generation = job.generation + 1
-        self._executions.start(job.id, generation=generation)
-        self._jobs.hand_over(job.id, generation=generation)
+    def hand_over(self, job: Job, *, own: int) -> None:
+        """The execution after ``own`` goes on. It starts first: noted but not started, nobody would drive the job. Who has
+        handed over before, and was not heard, is done."""
+        if job.generation > own:
+            return
+        self._executions.start(job.id, generation=own + 1)
+        self._jobs.hand_over(job.id, generation=own + 1)
