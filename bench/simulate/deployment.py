@@ -118,9 +118,9 @@ class Deployment:
             return
         before, queued = self._faults.calls["jobs.get"], self.watch.rung.copy()
         act()
-        rung = [unit_id for unit_id, times in self.watch.rung.items() if times > queued[unit_id]]
-        released = [self.world.units[job_of(unit_id)][unit_id] for unit_id in rung]
-        check_record(change, reads=self._faults.calls["jobs.get"] - before, released=released)
+        released = [unit_id for unit_id, times in self.watch.rung.items() if times > queued[unit_id]]
+        units = self.world.units.get(job_of(change.after.id), {})
+        check_record(change, units, reads=self._faults.calls["jobs.get"] - before, released=released)
 
     def _told(self, change: Change) -> None:
         if passes(change.before, change.after):

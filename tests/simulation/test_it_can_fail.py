@@ -250,6 +250,17 @@ def every_unit_fans_out(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("gpupool.workflow.settle.fans_out", lambda _: True)
 
 
+def who_opens_any_unit_wakes_nobody(patch: pytest.MonkeyPatch) -> None:
+    """Also when the units that it opens are of another class, and take no room of its own."""
+    original = Settlement.conclude
+
+    def conclude(self: Settlement, unit: Unit) -> Opened:
+        opened = original(self, unit)
+        return Opened.SOME if opened is Opened.NONE and unit.dependents else opened
+
+    patch.setattr(Settlement, "conclude", conclude)
+
+
 def an_unheard_bell_is_as_good(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Claims, "_prove", lambda *_args, **_named: None)
 
@@ -300,9 +311,10 @@ BREAKS: dict[Break, str] = {
     attempts_share_a_place: "uploads to its own place",
     progress_is_not_kept: "says what its machine told",
     every_unit_is_settled_twice: "a debit is posted once",
-    every_unit_fans_out: "only a fan-out is left to a round|a unit that made room wakes",
+    every_unit_fans_out: "only a fan-out is left to a round|a unit wakes its execution once|a unit that made room wakes",
+    who_opens_any_unit_wakes_nobody: "a unit that made room wakes its execution",
     an_unheard_bell_is_as_good: "whose bell it has not heard|a bell is silent while its unit is leased",
-    every_end_wakes_the_execution: "a unit that made room wakes its execution",
+    every_end_wakes_the_execution: "a unit wakes its execution once it ended and opened none",
     no_round_goes_over_everything_again: "a round over everything is rare",
     bells_are_rung_twice: "a bell is rung once|a bell is heard until somebody answers it",
     a_failed_attempt_fails_the_job: "fails for a unit's reason, or for ours|failed for the reason of the unit",
