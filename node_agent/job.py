@@ -56,7 +56,8 @@ class Tools:
 def do_unit(grant: UnitGrant, doorway: Doorway, tools: Tools) -> None:
     """Work on ``grant``, which came through ``doorway``, to its end.
 
-    Nothing that a unit does raises from here, except ``UnrecoverableError``.
+    Nothing that a unit does raises from here, except ``UnrecoverableError``. What cannot even be reported is logged, and the
+    lease lapses.
     """
     folder = tools.work_root / folder_name(grant)
     lease_ends = time.monotonic() + tools.lease_seconds()
@@ -74,11 +75,24 @@ def do_unit(grant: UnitGrant, doorway: Doorway, tools: Tools) -> None:
         raise
     except AgentError as error:
         log_event(logger, "report.refused", level=logging.ERROR, unit=unit.unit_id, error=str(error))
+    except Exception:
+        logger.exception("report.defect", extra=_of(unit))
     finally:
+        _let_go(unit, tools)
+
+
+def _let_go(unit: UnitInHand, tools: Tools) -> None:
+    try:
         tools.in_hand.remove(unit)
         if unit.log is not None:
             unit.log.close()
-        destroy(folder, tools.sandbox)
+        destroy(unit.folder, tools.sandbox)
+    except Exception:
+        logger.exception("unit.defect", extra=_of(unit))
+
+
+def _of(unit: UnitInHand) -> dict[str, Any]:
+    return {"event_keys": {"unit": unit.unit_id}}
 
 
 def folder_name(grant: UnitGrant) -> str:
@@ -89,6 +103,17 @@ def folder_name(grant: UnitGrant) -> str:
 def _work_and_report(unit: UnitInHand, tools: Tools) -> None:
     started = time.monotonic()
     try:
+        _work_or_report_why_not(unit, tools, started=started)
+    except AgentError:
+        raise
+    except Exception:  # a defect that one unit meets ends that unit, not the agent and the other units
+        logger.exception("unit.defect", extra=_of(unit))
+        failed = UnitFailedError(FailureCode.INTERNAL, "the agent met a defect of its own")
+        tools.reporter.fail(unit, failed, runtime_seconds=time.monotonic() - started)
+
+
+def _work_or_report_why_not(unit: UnitInHand, tools: Tools, *, started: float) -> None:
+    try:
         _work(unit, tools)
     except RunFailedError as error:
         tools.reporter.fail(unit, error, runtime_seconds=error.runtime_seconds)
@@ -97,12 +122,6 @@ def _work_and_report(unit: UnitInHand, tools: Tools) -> None:
     except OSError as error:
         log_event(logger, "unit.host_trouble", level=logging.ERROR, unit=unit.unit_id, error=str(error))
         failed = UnitFailedError(FailureCode.SANDBOX_FAILED, f"the machine could not handle the unit's files: {error.strerror}")
-        tools.reporter.fail(unit, failed, runtime_seconds=time.monotonic() - started)
-    except AgentError:
-        raise
-    except Exception:  # a defect that one unit meets ends that unit, not the agent and the other units
-        logger.exception("unit.defect", extra={"event_keys": {"unit": unit.unit_id}})
-        failed = UnitFailedError(FailureCode.INTERNAL, "the agent met a defect of its own")
         tools.reporter.fail(unit, failed, runtime_seconds=time.monotonic() - started)
 
 

@@ -103,14 +103,14 @@ class Reporter:
 
     def fail(self, unit: UnitInHand, error: UnitFailedError, *, runtime_seconds: float) -> None:
         """Report the failure with the end of the log; the whole log goes along when it can be uploaded."""
-        log_event(
-            logger, "unit.failed", unit=unit.unit_id, attempt=unit.lease.attempt, code=error.code.value, why=error.message
-        )
+        # It may repeat a file's name, which need not be text.
+        message = error.message.encode(errors="replace").decode()
+        log_event(logger, "unit.failed", unit=unit.unit_id, attempt=unit.lease.attempt, code=error.code.value, why=message)
         request = wire.FailRequest(
             lease=unit.lease,
             doorway=unit.doorway,
             code=error.code,
-            message=error.message[:_MESSAGE_CHARACTERS],
+            message=message[:_MESSAGE_CHARACTERS],
             log_tail=_tail(unit),
             exit_code=error.exit_code,
             outputs=self._send_log(unit),

@@ -80,7 +80,8 @@ def _parse(raw: bytes, outbox: Path, *, max_bytes: int) -> Result:
         code = FailureCode(document["code"])
         if code not in _USER_CODES:
             raise ValueError("a cause that the program inside never names")
-        message = str(document.get("message", ""))[:_MAX_MESSAGE]
+        # JSON can say half a character, which nothing that is written or sent can hold.
+        message = str(document.get("message", ""))[:_MAX_MESSAGE].encode(errors="replace").decode()
         return Result(code=code, message=message, exit_code=exit_code, peak_memory_mb=peak)
     names = dict.fromkeys(artifact["name"] for artifact in document["artifacts"])
     artifacts = tuple(_artifact(outbox, name) for name in names)

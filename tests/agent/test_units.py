@@ -1,6 +1,8 @@
 """The line of one unit, from the doorbell to the report, against a control plane on the wire."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,11 +10,13 @@ from gpupool.wire import units as wire
 from gpupool.wire.errors import NodeErrorCode
 from gpupool.wire.failures import FailureCode
 from gpupool.wire.vocabulary import ArtifactKind, UnitRole
+from node_agent.agent import Parts
 from node_agent.environments.memory import MemoryEnvironments
+from node_agent.report import Reporter
 from node_agent.sandbox.memory import Script
 from tests.agent.fake_control_plane import FakeControlPlane, unit_id
 from tests.agent.fake_http import LOST_ANSWER, LOST_CALL, UNAVAILABLE, Answer, Trouble, refused
-from tests.agent.harness import AgentInThread, eventually
+from tests.agent.harness import AgentInThread, TalkingSandbox, eventually
 
 
 def is_idle(agent: AgentInThread) -> bool:
@@ -218,6 +222,69 @@ def test_a_defect_in_a_part_ends_the_unit_and_not_the_agent(
     assert eventually(lambda: broken.failures)[0]["code"] == "INTERNAL"
     eventually(lambda: fine.completed)
     assert "unit.defect" in caplog.text
+
+
+def test_a_message_that_is_no_text_is_reported_as_text(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
+    forged = control_plane.add_unit(1)
+    agent.start(Script(failure=FailureCode.SCRIPT_FAILED, message="half a character: \ud800", exit_code=1))
+    report = eventually(lambda: forged.failures)[0]
+    assert (report["code"], report["message"]) == ("SCRIPT_FAILED", "half a character: ?")
+    fine = control_plane.add_unit(2)
+    eventually(lambda: fine.completed)
+
+
+class _BrokenReporter:
+    """Cannot tell the first ``broken`` failures; the rest is told by a real one."""
+
+    def __init__(self, reporter: Reporter, *, broken: int) -> None:
+        self._reporter = reporter
+        self._broken = broken
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reporter, name)
+
+    def fail(self, *arguments: Any, **keywords: Any) -> None:
+        if self._broken:
+            self._broken -= 1
+            raise ZeroDivisionError
+        self._reporter.fail(*arguments, **keywords)
+
+
+@pytest.mark.parametrize(("broken", "logged", "told"), [(1, "unit.defect", ["INTERNAL"]), (2, "report.defect", [])])
+def test_a_report_that_meets_a_defect_ends_the_unit_and_not_the_agent(
+    broken: int,
+    logged: str,
+    told: list[str],
+    control_plane: FakeControlPlane,
+    agent: AgentInThread,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def break_reporter(parts: Parts) -> Parts:
+        reporter: Any = _BrokenReporter(parts.tools.reporter, broken=broken)
+        return replace(parts, tools=replace(parts.tools, reporter=reporter))
+
+    agent.change_parts = break_reporter
+    unit = control_plane.add_unit(1)
+    agent.start(Script(failure=FailureCode.SCRIPT_FAILED, exit_code=1))
+    eventually(lambda: logged in caplog.text)
+    eventually(lambda: is_idle(agent))
+    assert [report["code"] for report in unit.failures] == told
+    fine = control_plane.add_unit(2)
+    eventually(lambda: fine.completed)
+
+
+def test_what_cannot_be_removed_for_a_defect_does_not_end_the_agent(
+    control_plane: FakeControlPlane, agent: AgentInThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    class KeepingSandbox(TalkingSandbox):
+        def destroy(self, root: Path) -> None:
+            raise ZeroDivisionError
+
+    agent.sandbox = KeepingSandbox()
+    units = [control_plane.add_unit(number) for number in (1, 2)]
+    agent.start()
+    eventually(lambda: all(unit.completed for unit in units))
+    eventually(lambda: caplog.text.count("unit.defect") >= 2)
 
 
 # Every step may fail once, or happen twice because its answer was lost.

@@ -125,6 +125,13 @@ def test_a_result_that_makes_no_sense_is_none(tmp_path: Path, result: object) ->
     assert collect(_outbox(tmp_path, result), max_bytes=100) is None
 
 
+def test_a_message_is_text_whatever_it_was(tmp_path: Path) -> None:
+    document = {"status": "failed", "code": "SCRIPT_FAILED", "message": "half a character: \ud800"}
+    result = collect(_outbox(tmp_path, document), max_bytes=100)
+    assert result is not None
+    assert (result.code, result.message) == (FailureCode.SCRIPT_FAILED, "half a character: ?")
+
+
 def test_values_that_are_not_plain_are_left_out(tmp_path: Path) -> None:
     metrics = {"a": 1, "b": True, "c": "2", "d": None, "e": float("inf"), "f": [1], "g": 10**400, "h" * 101: 1}
     document = {**_GOOD, "artifacts": [], "metrics": metrics, "exit_code": True, "peak_memory_mb": -1}
