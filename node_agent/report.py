@@ -22,8 +22,9 @@ logger = logging.getLogger(__name__)
 LOG_FILE = "log.txt"
 _PIECE = 1 << 20
 _UPLOAD_ROUNDS = 3
-_UPLOAD_ATTEMPTS = 5
-# Longer than a lease and its grace while out of reach; a call that only ever fails must not hold the lane for good.
+_LOG_ATTEMPTS = 2
+# Longer than a lease and its grace while out of reach; a call that only ever fails must not hold the lane for good. A result
+# may be the work of hours, so the store gets as much patience as the control plane.
 _REPORT_ATTEMPTS = 100
 _MOST_METRICS = 50
 _TAIL_CHARACTERS = 8000
@@ -70,8 +71,8 @@ class Reporter:
     def complete(self, unit: UnitInHand, outcome: UnitOutcome, outputs: Sequence[Output]) -> None:
         """Upload, then report; an upload that turns out missing is sent again.
 
-        Raises ``UnitFailedError`` (UPLOAD_FAILED), ``LeaseLostError``, or ``AbandonedError``. Out of reach it goes on trying
-        until the unit is abandoned, or for many minutes.
+        Raises ``UnitFailedError`` (UPLOAD_FAILED), ``LeaseLostError``, or ``AbandonedError``. While the store or the
+        control plane is out of reach it goes on trying until the unit is abandoned, or for many minutes.
         """
         metrics = {**unit.metrics(), **outcome.metrics}
         request = wire.CompleteRequest(
@@ -82,7 +83,7 @@ class Reporter:
             runtime_seconds=outcome.runtime_seconds,
             peak_memory_mb=outcome.peak_memory_mb,
         )
-        uploads = Uploads(unit, self._control_plane, pool=self._pool, attempts=_UPLOAD_ATTEMPTS)
+        uploads = Uploads(unit, self._control_plane, pool=self._pool, attempts=_REPORT_ATTEMPTS)
         for _ in range(_UPLOAD_ROUNDS):
             uploads.send(outputs)
             try:
@@ -137,7 +138,7 @@ class Reporter:
         """A log that cannot be uploaded is not worth failing the report of a failure."""
         try:
             outputs = _log_output(unit)
-            Uploads(unit, self._control_plane, pool=self._pool, attempts=2).send(outputs)
+            Uploads(unit, self._control_plane, pool=self._pool, attempts=_LOG_ATTEMPTS).send(outputs)
         except (RecoverableError, RefusedError, UnitFailedError, OSError) as error:
             log_event(logger, "log.unsent", level=logging.WARNING, unit=unit.unit_id, error=str(error))
             return []

@@ -107,7 +107,7 @@ class Uploads:
             with _UnlessAbandoned(output.path, stop=self._unit.abandoned) as source:
                 upload(self._pool, to, source=source, size_bytes=output.declared.size_bytes)
 
-        retrying(attempt, what="upload", giving_up=self._unit.abandoned, attempts=self._attempts, backoff=Backoff(cap=15.0))
+        retrying(attempt, what="upload", giving_up=self._unit.abandoned, attempts=self._attempts, backoff=Backoff(cap=10.0))
 
     def _fresh_grant(self, output: Output, asking: Sequence[Output]) -> wire.Upload:
         granted = self._granted.get(output.declared.name)

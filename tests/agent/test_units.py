@@ -343,6 +343,27 @@ def test_an_upload_that_went_missing_is_sent_again(control_plane: FakeControlPla
     assert control_plane.uploaded(unit, "model.tar.gz") == b"model"
 
 
+def test_a_finished_result_is_not_given_up_for_a_short_outage_of_the_store(
+    control_plane: FakeControlPlane, agent: AgentInThread
+) -> None:
+    control_plane.trouble("put", *[LOST_CALL] * 5)
+    unit = control_plane.add_unit()
+    agent.start(Script(output=b""))
+    eventually(lambda: unit.completed or unit.failures, within=60)
+    assert unit.failures == []
+    assert control_plane.uploaded(unit, "model.tar.gz") == b"model"
+
+
+def test_a_log_that_cannot_be_stored_does_not_hold_up_the_report_of_a_failure(
+    control_plane: FakeControlPlane, agent: AgentInThread
+) -> None:
+    control_plane.trouble("put", *[LOST_CALL] * 100)
+    unit = control_plane.add_unit()
+    agent.start(Script(failure=FailureCode.OUT_OF_MEMORY))
+    report = eventually(lambda: unit.failures)[0]
+    assert (report["code"], report.get("outputs", [])) == ("OUT_OF_MEMORY", [])
+
+
 def test_an_expired_upload_url_is_asked_for_again(control_plane: FakeControlPlane, agent: AgentInThread) -> None:
     control_plane.trouble("put", Trouble(instead=Answer(status=403)))
     unit = control_plane.add_unit()
