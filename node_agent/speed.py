@@ -1,5 +1,6 @@
 """A short measure of one core. It orders machines against each other and is never shown as a promise."""
 
+import logging
 import operator
 import platform
 import time
@@ -7,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from node_agent import AGENT_VERSION
+from node_agent.agent_log import log_event
 from node_agent.state import StateDir
 
+logger = logging.getLogger(__name__)
 SPEED_FILE = "speed.json"
 _SIZE = 64
 _ROUNDS = 3
@@ -21,7 +24,10 @@ def measured_gflops(state: StateDir) -> float:
     if kept is not None and {name: kept.get(name) for name in key} == key and _is_speed(kept.get("gflops")):
         return float(kept["gflops"])
     gflops = round(_measure(), 4)
-    state.write_json(SPEED_FILE, {**key, "gflops": gflops})
+    try:
+        state.write_json(SPEED_FILE, {**key, "gflops": gflops})
+    except OSError as error:  # measured again next time
+        log_event(logger, "speed.unwritten", level=logging.WARNING, error=str(error))
     return gflops
 
 

@@ -1,16 +1,23 @@
 """What the agent says about itself on disk, for its owner."""
 
+import logging
 import os
 import threading
 from datetime import UTC, datetime
 
+from node_agent.agent_log import log_event
 from node_agent.in_hand import UnitsInHand
 from node_agent.phases import Course
 from node_agent.state import STATUS_FILE, Identity, StateDir
 
+logger = logging.getLogger(__name__)
+
 
 class StatusFile:
-    """``status.json``: what ``status`` shows, renewed with every beat and every change of phase."""
+    """``status.json``: what ``status`` shows, renewed with every beat and every change of phase.
+
+    On a full disk it stays as it was: no unit is worth less for it.
+    """
 
     def __init__(self, state: StateDir, *, identity: Identity, in_hand: UnitsInHand) -> None:
         self._state = state
@@ -36,5 +43,8 @@ class StatusFile:
             "units": units,
             "updated_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        with self._lock:
-            self._state.write_json(STATUS_FILE, status, durable=False)
+        try:
+            with self._lock:
+                self._state.write_json(STATUS_FILE, status, durable=False)
+        except OSError as error:
+            log_event(logger, "status.unwritten", level=logging.WARNING, error=str(error))

@@ -32,7 +32,7 @@ from node_agent.heartbeat import Heartbeat, PollHealth
 from node_agent.in_hand import UnitsInHand
 from node_agent.sandbox.memory import MemorySandbox
 from node_agent.settings import SettingsError, load_settings
-from node_agent.speed import measured_gflops
+from node_agent.speed import SPEED_FILE, measured_gflops
 from node_agent.state import Identity, StateDir, write_private
 from node_agent.web import new_pool
 from tests.agent.fake_control_plane import DEVICE_KEY, FakeControlPlane
@@ -124,6 +124,12 @@ def test_capabilities_are_those_of_this_host(tmp_path: Path) -> None:
     assert 0.001 < found.gflops < 1000
     assert measured_gflops(state) == gflops, "measured once"
     (tmp_path / "speed.json").write_text('{"gflops": -1}')
+    assert measured_gflops(state) > 0
+
+
+def test_a_speed_that_cannot_be_kept_is_measured_all_the_same(tmp_path: Path) -> None:
+    state = StateDir(tmp_path)
+    (tmp_path / SPEED_FILE).mkdir()
     assert measured_gflops(state) > 0
 
 

@@ -12,8 +12,10 @@ from gpupool.wire.failures import FailureCode
 from gpupool.wire.vocabulary import ArtifactKind, UnitRole
 from node_agent.agent import Parts
 from node_agent.environments.memory import MemoryEnvironments
+from node_agent.exit_codes import ExitCode
 from node_agent.report import Reporter
 from node_agent.sandbox.memory import Script
+from node_agent.state import STATUS_FILE
 from tests.agent.fake_control_plane import FakeControlPlane, unit_id
 from tests.agent.fake_http import LOST_ANSWER, LOST_CALL, UNAVAILABLE, Answer, Trouble, refused
 from tests.agent.harness import AgentInThread, TalkingSandbox, eventually
@@ -285,6 +287,19 @@ def test_what_cannot_be_removed_for_a_defect_does_not_end_the_agent(
     agent.start()
     eventually(lambda: all(unit.completed for unit in units))
     eventually(lambda: caplog.text.count("unit.defect") >= 2)
+
+
+def test_an_agent_whose_status_cannot_be_written_works_on(
+    control_plane: FakeControlPlane, agent: AgentInThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    (agent.folder / "state" / STATUS_FILE).mkdir(parents=True)
+    unit = control_plane.add_unit()
+    agent.start()
+    eventually(lambda: unit.completed)
+    eventually(lambda: control_plane.calls["heartbeat"] >= 2)
+    assert "status.unwritten" in caplog.text
+    agent.signal()
+    assert agent.wait() is ExitCode.STOPPED
 
 
 # Every step may fail once, or happen twice because its answer was lost.
