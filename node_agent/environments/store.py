@@ -4,6 +4,7 @@ root/<fingerprint>/            finished, read-only for units     root/<fingerpri
 root/.building-<fingerprint>/  not finished; a crash leaves it and the next builder or eviction removes it
 """
 
+import contextlib
 import os
 import platform
 import shutil
@@ -63,19 +64,25 @@ class EnvironmentStore:
 
     def evict(self) -> None:
         """Removes the environments unused for longest until the rest fits; never one in use or just handed out."""
-        finished = [path for path in self._root.iterdir() if path.is_dir()]
-        sizes = {path: disk.bytes_below(path) for path in finished}
+        sizes: dict[Path, int] = {}
+        used_at: dict[Path, float] = {}
+        for path in self._root.iterdir():
+            # A neighbour that finishes or evicts takes folders away while they are looked at.
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_dir():
+                    used_at[path], sizes[path] = path.stat().st_mtime, disk.bytes_below(path)
         total = sum(sizes.values())
-        for path in sorted(finished, key=lambda path: path.stat().st_mtime):
+        for path in sorted(sizes, key=used_at.__getitem__):
             if total > self._max_bytes and self._remove_unused(path):
                 total -= sizes[path]
 
     def _remove_unused(self, path: Path) -> bool:
-        if time.time() - path.stat().st_mtime < _FRESH_SECONDS:
-            return False
+        """Whether its room is free now, whoever removed it."""
         environment = path.with_name(path.name.removeprefix(_BUILDING))
         with if_unused(environment) as is_unused:
-            if not is_unused:
+            if not path.is_dir():
+                return not environment.is_dir()
+            if not is_unused or time.time() - path.stat().st_mtime < _FRESH_SECONDS:
                 return False
             # A unit that starts now finds no folder rather than half of one.
             doomed = path.with_name(f"{_BUILDING}{environment.name}")

@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from node_agent.environments.requirements import (
     normalised,
     read_requirements,
 )
+from node_agent.sandbox import disk
 from node_agent.sandbox.environment_lock import in_use, mark_of
 
 
@@ -240,3 +242,40 @@ def test_eviction_takes_the_longest_unused_and_spares_those_in_use(tmp_path: Pat
         assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"old-used", "newer", "fresh"}
         _store(tmp_path, max_bytes=1).evict()
         assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"old-used", "fresh"}
+
+
+def test_eviction_is_not_troubled_by_a_neighbour_that_finishes_meanwhile(tmp_path: Path) -> None:
+    building, finished = tmp_path / ".building-b", tmp_path / "b"
+    building.mkdir()
+    over = threading.Event()
+
+    def finish_again_and_again() -> None:
+        while not over.is_set():
+            building.rename(finished)
+            finished.rename(building)
+
+    neighbour = threading.Thread(target=finish_again_and_again)
+    neighbour.start()
+    try:
+        for _ in range(1000):
+            _store(tmp_path, max_bytes=1).evict()
+    finally:
+        over.set()
+        neighbour.join()
+    assert building.is_dir()
+
+
+def test_two_evictions_at_once_make_room_and_spare_the_newest(tmp_path: Path) -> None:
+    for age in range(200):
+        folder = tmp_path / f"{age}"
+        folder.mkdir()
+        (folder / "data").write_bytes(bytes(1 << 16))
+        modified = folder.stat().st_mtime - 10_000 - age
+        os.utime(folder, (modified, modified))
+    each = disk.bytes_below(tmp_path / "0")
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(_store(tmp_path, max_bytes=100 * each).evict) for _ in range(4)]:
+            done.result()
+    left = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert "0" in left
+    assert len(left) <= 100
