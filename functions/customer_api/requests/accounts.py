@@ -1,12 +1,23 @@
 """Signing in, and API keys."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from functions.customer_api.requests.base import Name, Request
 from gpupool.accounts.model import MAX_PASSWORD, MIN_PASSWORD, Scope
 
+
+def _in_utc(moment: datetime) -> datetime:
+    """Every later reader converts to UTC, where the first and the last hours of the calendar do not exist."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie between the years 1 and 9999 in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Password = Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD)]
 NewPassword = Annotated[str, Field(min_length=MIN_PASSWORD, max_length=MAX_PASSWORD)]
 Token = Annotated[str, Field(min_length=1, max_length=200)]
@@ -36,4 +47,4 @@ class ResetPasswordRequest(Request):
 class CreateKeyRequest(Request):
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(Scope))]
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None

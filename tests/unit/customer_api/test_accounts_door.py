@@ -141,6 +141,23 @@ def test_an_expired_key_is_invalid(door: Door) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "API_KEY_INVALID")
 
 
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
+def test_an_expiry_that_utc_does_not_have_is_refused_and_makes_no_key(door: Door, moment: str) -> None:
+    ada = door.customer()
+    answer = ada.post("/api-keys", KEY | {"expires_at": moment})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["details"]["field"]) == (400, "VALIDATION_FAILED", "/expires_at")
+    assert ada.get("/api-keys").json()["data"] == []
+
+
+def test_an_expiry_is_one_moment_however_it_is_written(door: Door) -> None:
+    ada = door.customer()
+    spellings = ("9999-12-31T23:59:59Z", "9999-12-31T13:59:59-10:00")
+    first, again = (ada.post("/api-keys", KEY | {"expires_at": spelling}, headers=ONCE) for spelling in spellings)
+    assert first.json()["expires_at"] == "9999-12-31T23:59:59.000Z"
+    assert again.json() == first.json()
+
+
 def sent(method: str = "POST", **headers: str) -> Request:
     named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return Request({"type": "http", "method": method, "path": "/", "headers": named})
