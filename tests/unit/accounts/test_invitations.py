@@ -9,7 +9,9 @@ from gpupool.accounts.memory import MemoryAccountStore
 from gpupool.accounts.tickets import Tickets
 from gpupool.bootstrap import build_accounts, build_credits, build_tickets
 from gpupool.clock import FixedClock
-from gpupool.errors import CoreError
+from gpupool.errors import CoreError, StaleWrite
+from gpupool.ledger.memory import MemoryLedgerStore
+from gpupool.ledger.model import Transfer
 from gpupool.twins import MemoryPorts
 
 EMAIL, PASSWORD = "Ada@example.com", "correct horse"
@@ -31,10 +33,23 @@ class FailingStore(MemoryAccountStore):
         super().add_customer(*arguments, **terms)
 
 
+class BusyLedger(MemoryLedgerStore):
+    """Others write at the same moment, as often as told."""
+
+    others = 0
+
+    def post(self, transfer: Transfer) -> None:
+        if self.others:
+            self.others -= 1
+            raise StaleWrite(transfer.id)
+        super().post(transfer)
+
+
 class Office:
     def __init__(self) -> None:
         self.clock = FixedClock()
         self.ports = MemoryPorts(clock=self.clock)
+        self.ledger = self.ports.ledger = BusyLedger(self.ports.world)
         self.store = self.ports.accounts = FailingStore(self.ports.world)
         self.tickets: Tickets = build_tickets(self.ports)
         self.accounts, self.credits = build_accounts(self.ports), build_credits(self.ports)
@@ -107,6 +122,16 @@ def test_who_is_interrupted_does_it_again_and_gets_the_credits_once(office: Offi
     assert office.credits.balance(login.customer.id).granted == 100
     assert office.accounts.by_session(login.token).customer_id == login.customer.id
     assert refused(office.accounts.login, email=EMAIL, password="another password").code == "LOGIN_FAILED"
+
+
+def test_who_meets_others_at_the_ledger_tries_again_and_gets_the_credits_once(office: Office) -> None:
+    token = office.invite()
+    office.ledger.others = 1000
+    error = refused(office.tickets.accept, token, password=PASSWORD)
+    assert (error.status, error.code) == (503, "TRY_AGAIN")
+    office.ledger.others = 2
+    login = office.tickets.accept(token, password=PASSWORD)
+    assert office.credits.balance(login.customer.id).granted == 100
 
 
 def test_two_invitations_to_one_address_open_one_account_with_one_opening(office: Office) -> None:

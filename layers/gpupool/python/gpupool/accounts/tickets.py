@@ -62,12 +62,12 @@ class Tickets:
             check_password(password, email=ticket.email)
             if self._store.customer_by_email(ticket.email) is not None:
                 raise email_taken()
-            self._credits.open_account(ticket.owner_id, amount=ticket.credits)
             now = self._clock.now()
             invited = Customer(ticket.owner_id, ticket.email, name or ticket.name, self._passwords.hash(password), now)
             login, session = new_session(invited, random_hex=self._random_hex, now=now)
             customer, _ = signed_in(invited, session, now=now)
             try:
+                self._credits.open_account(ticket.owner_id, amount=ticket.credits)
                 self._store.add_customer(customer, session=session, ticket=ticket)
             except StaleWrite:
                 continue
