@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from functions.customer_api.requests.base import Id, Name, Request
 from gpupool.errors import ValidationFailed
@@ -16,6 +16,18 @@ MAX_DISK_MB = 200_000
 MIN_RUNTIME_SECONDS = 60
 DEFAULT_DISK_MB = 1_024
 DEFAULT_RUNTIME_SECONDS = 3_600
+
+Parameters = dict[str, str | int | float | bool]
+
+
+def _named_by_text(parameters: Parameters) -> Parameters:
+    """JSON can say half a character, which no answer could repeat and no store could keep."""
+    try:
+        "".join(parameters).encode()
+    except UnicodeEncodeError:
+        raise ValueError("the name of a parameter is no text; it holds half a character") from None
+    return parameters
+
 
 Vram = Annotated[int, Field(ge=0, le=MAX_VRAM_MB)]
 
@@ -32,7 +44,7 @@ class CreateJobRequest(Request):
     max_runtime_seconds: Annotated[int | None, Field(ge=MIN_RUNTIME_SECONDS, le=MAX_RUNTIME_SECONDS)] = None
     max_runtime_minutes: Annotated[int | None, Field(ge=MIN_RUNTIME_SECONDS // 60, le=MAX_RUNTIME_SECONDS // 60)] = None
     sensitivity: Sensitivity = Sensitivity.PUBLIC
-    parameters: dict[str, str | int | float | bool] = Field(default_factory=dict, max_length=200)
+    parameters: Annotated[Parameters, Field(max_length=200), AfterValidator(_named_by_text)] = Field(default_factory=dict)
 
 
 def submission(body: CreateJobRequest) -> "SubmitJob":

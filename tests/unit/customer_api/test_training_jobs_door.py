@@ -1,5 +1,6 @@
 """Training jobs through the customer door."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -107,6 +108,16 @@ def test_a_nested_parameter_is_refused(ada: Visitor) -> None:
     answer = ada.post("/training-jobs", ada.job_request(parameters={"a": {"b": 1}}))
     assert answer.status_code == 400
     assert answer.json()["error"]["details"]["field"].startswith("/parameters/a")
+
+
+@pytest.mark.parametrize("path", ["/training-jobs", "/training-jobs/quote"])
+@pytest.mark.parametrize("value", [1, []])
+def test_a_parameter_whose_name_is_no_text_is_refused(ada: Visitor, path: str, value: object) -> None:
+    body = json.dumps(ada.job_request(parameters={"half a character: \ud800": value})).encode()
+    answer = ada.post(path, content=body, headers={"content-type": "application/json"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "VALIDATION_FAILED")
+    assert error["details"]["field"].startswith("/parameters")
 
 
 def test_the_same_key_and_body_answer_the_first_job_again(ada: Visitor) -> None:
