@@ -161,7 +161,7 @@ def _await(process: subprocess.Popen[bytes], job: Build, stop: threading.Event) 
 def _refuse_too_large(job: Build) -> None:
     try:
         too_large = disk.bytes_below(job.folder) > job.max_bytes
-    except disk.TooManyFilesError:
+    except disk.UnmeasurableError:
         too_large = True
     if too_large:
         raise EnvironmentFailedError(f"The installed requirements are larger than {job.max_bytes >> 20} MB.")

@@ -70,11 +70,17 @@ class EnvironmentStore:
             # A neighbour that finishes or evicts takes folders away while they are looked at.
             with contextlib.suppress(FileNotFoundError):
                 if path.is_dir():
-                    used_at[path], sizes[path] = path.stat().st_mtime, disk.bytes_below(path)
+                    used_at[path], sizes[path] = path.stat().st_mtime, self._size_of(path)
         total = sum(sizes.values())
         for path in sorted(sizes, key=used_at.__getitem__):
             if total > self._max_bytes and self._remove_unused(path):
                 total -= sizes[path]
+
+    def _size_of(self, path: Path) -> int:
+        try:
+            return disk.bytes_below(path)
+        except disk.UnmeasurableError:  # what a crash left, as a rule; it must not keep others from being built
+            return self._max_environment_bytes
 
     def _remove_unused(self, path: Path) -> bool:
         """Whether its room is free now, whoever removed it."""

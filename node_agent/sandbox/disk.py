@@ -10,8 +10,10 @@ MAX_LEVELS = 100
 _BLOCK = 512
 
 
-class TooManyFilesError(Exception):
-    """More entries or deeper folders than can be measured in reasonable time, which is a use of disk in itself."""
+class UnmeasurableError(Exception):
+    """More entries or deeper folders than can be measured in reasonable time, or a folder that is closed to its measurement:
+    a use of disk in itself.
+    """
 
 
 def bytes_below(folder: Path) -> int:
@@ -26,23 +28,26 @@ class _Walk:
         self._entries = 0
 
     def measure(self, folder: Path) -> int:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            return self._below(descriptor, level=0)
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                return self._below(descriptor, level=0)
+            finally:
+                os.close(descriptor)
+        except PermissionError:  # its message would tell a unit's owner where the unit lay
+            raise UnmeasurableError("a closed folder") from None
 
     def _below(self, descriptor: int, *, level: int) -> int:
         if level > MAX_LEVELS:
-            raise TooManyFilesError(f"folders nested more than {MAX_LEVELS} levels deep")
+            raise UnmeasurableError(f"folders nested more than {MAX_LEVELS} levels deep")
         total = 0
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 self._entries += 1
                 if self._entries > MAX_ENTRIES:
-                    raise TooManyFilesError(f"more than {MAX_ENTRIES} files")
+                    raise UnmeasurableError(f"more than {MAX_ENTRIES} files")
                 # What vanishes while it is looked at uses nothing.
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     total += self._of_entry(entry, descriptor, level=level)
         return total
 

@@ -74,7 +74,7 @@ def _broken_bound(reason: StopReason, limits: Limits) -> tuple[FailureCode, str]
         ),
         StopReason.DISK: (
             FailureCode.DISK_FULL,
-            f"The unit wrote more than {limits.disk_mb} MB, or more files than can be counted.",
+            f"The unit wrote more than {limits.disk_mb} MB, more files than can be counted, or into a closed folder.",
         ),
         StopReason.CANCELLED: (FailureCode.INTERNAL, "The unit was cancelled."),
     }[reason]

@@ -86,7 +86,7 @@ class Watch:
         hidden, _ = processes.deleted_bytes(processes.tree(self._pid), self._device)
         try:
             written = sum(disk.bytes_below(folder) for folder in (self._stage.ml, self._stage.outbox))
-        except disk.TooManyFilesError:
+        except disk.UnmeasurableError:
             self.breaches |= {StopReason.DISK}
             return
         usage = self.usage

@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.sandbox
 
 _USER = "4321"
-_ATTEMPTS = ("test_isolation.py", "test_kernel_calls.py", "test_outputs.py")
+_ATTEMPTS = ("test_isolation.py", "test_kernel_calls.py", "test_outputs.py", "test_disk.py")
 
 # The interpreter may lie in root's closed home. In a mount namespace of its own, the way there is laid bare with nothing
 # else on it; the last line is where the ordinary user begins.
