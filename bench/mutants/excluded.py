@@ -141,6 +141,8 @@ EXCLUDED: tuple[Note, ...] = (
     Note("units/dynamo.py", "DynamoUnitStore.renew", "unit.attempt == lease.attempt  ->  unit is not None$", _ASKED_AGAIN),
     Note("units/dynamo.py", "DynamoUnitStore.renew", "->  held is None or held.deadline <= now", _ASKED_AGAIN),
     Note("units/claims.py", "Claims.claim", "continue  ->  pass", "the loop's last statement"),
+    Note("workflow/tending.py", "Tending._conclude", "return None  ->  pass", "the function's last statement"),
+    Note("workflow/tending.py", "Tending._conclude", "logger.info", "a line of the log"),
     Note("units/decide.py", "due", "return None  ->  pass", "the function's last statement"),
     Note("units/decide.py", "standing", "return Standing.LOST  ->  return None", _WHETHER),
     Note("units/decide.py", "observed_runtime", "->  unit.started_at$", "a leased unit was started"),

@@ -92,8 +92,8 @@ def closing_over(tables: Tables, units: Any = None) -> Closing:
     )
 
 
-def close(tables: Tables, closing: Closing, outcome: Outcome, *, twice: bool = False) -> None:
-    """Every step to the last."""
+def close(tables: Tables, closing: Closing, outcome: Outcome, *, twice: bool = False) -> int:
+    """Every step to the last; how many there were."""
     step, count = Step(outcome), 0
     while step.outcome is not Outcome.CLOSED:
         assert count < 8, "it never comes to an end"
@@ -101,6 +101,7 @@ def close(tables: Tables, closing: Closing, outcome: Outcome, *, twice: bool = F
         before = step
         for _ in range(1 + twice):
             step = closing.go_on(tables.job, outcome, before) if tables.job.is_live else Step(Outcome.CLOSED)
+    return count
 
 
 def is_all_done(state: State) -> bool:
@@ -137,8 +138,9 @@ def check_books(state: State, tables: Tables) -> None:
 def test_every_job_ends_paid_returned_and_told(each: Any) -> None:
     for state in each(states()):
         tables, closing = tables_in(state)
-        close(tables, closing, state.outcome, twice=state.twice)
+        steps = close(tables, closing, state.outcome, twice=state.twice)
         job = tables.job
+        assert steps == (2 if "unpaid" in state.kinds else 1), state
         status = JobStatus.COMPLETED if is_all_done(state) else STATUSES[state.outcome]
         assert (job.status, job.finished_at, job.task_token) == (status, NOW, None), state
         assert job.failure == expected_failure(state), state
