@@ -30,7 +30,7 @@ def test_a_new_job_is_planned(load_event: Load) -> None:
 
     answer = handler(load_event("plan_job.new_job"), FakeLambdaContext())
 
-    assert answer == {"outcome": "advance", "cursor": "", "steps": 2}
+    assert answer == {"outcome": "advance", "cursor": "", "steps": 2, "generation": 0}
     units = bootstrap.ports().units.all_of(JOB_ID)
     assert [(unit.name, unit.status) for unit in units] == [
         ("prepare", UnitStatus.QUEUED),

@@ -30,7 +30,7 @@ def test_what_is_ready_is_released(load_event: Load) -> None:
 
     answer = handler(load_event("tend_job.first_page"), FakeLambdaContext())
 
-    assert answer == {"outcome": "advance", "cursor": "", "steps": 2}
+    assert answer == {"outcome": "advance", "cursor": "", "steps": 2, "generation": 0}
     assert (the_unit(0).status, the_unit(1).status) == (UnitStatus.QUEUED, UnitStatus.WAITING)
 
 
