@@ -68,7 +68,7 @@ fast-tests: $(STAMP) ## Unit, contract, functional, infra
 agent-tests: $(STAMP) ## The node agent against a small control plane; four at once, because it waits
 	@$(BIN)/python -m pytest -q -n 4 --dist loadfile -m "not sandbox" tests/agent
 
-test-faults: $(STAMP) ## Every fault at every AWS call of every handler, and seeded worlds; prints what was covered
+test-faults: $(STAMP) ## Every fault at every AWS call of every handler, every small state, and seeded worlds; prints what was covered
 	@$(BIN)/python -m pytest -q -n 0 -m faults tests/faults tests/states tests/simulation
 
 stack-tests: setup ## Against the real template on the local stack, with real agents

@@ -204,8 +204,8 @@ def test_an_execution_that_could_not_be_started_is_not_noted() -> None:
     assert tables.job.generation == 0
 
 
-def test_a_unit_that_its_machine_still_works_on_is_left_alone() -> None:
-    """To the second: its lease is the machine's for ten minutes after it lapsed."""
+def test_a_lapsed_lease_is_left_to_whoever_hears_its_bell_for_ten_minutes() -> None:
+    """To the second."""
     lease = a_lease(expires_at=NOW - 10 * MINUTE)
     unit = a_unit(status=UnitStatus.RUNNING, attempt=1, lease=lease)
     tables = Tables([unit])

@@ -50,8 +50,7 @@ class TrainingWorkflow:
         """The next page of a round over the units. A round that fits one step is followed by another at once if need be."""
 
         def page(at: Step) -> Step:
-            own = replace(at, generation=step.generation)
-            return replace(self._tending.go_on(self._existing(job_id), own), generation=step.generation)
+            return replace(self._tending.go_on(self._existing(job_id), at), generation=step.generation)
 
         return self._within_a_step(Outcome.TEND, step, page)
 
